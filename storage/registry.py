@@ -1,0 +1,115 @@
+"""BACKENDS and KINDS: two literal dictionaries. Search for a name and you find it; everything else derives from them."""
+
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import import_module
+from typing import Any, Final
+
+from northstar.errors import BackendNotImplemented, InvalidRequest, UnsupportedBackend
+from northstar.modes import SELLABLE_MODES
+
+DOCUMENTS: Final = "documents"
+BLOBS: Final = "blobs"
+
+CLOUD: Final = "cloud"
+EMBEDDED: Final = "embedded"
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """A service. `serves` maps a primitive to the dotted path of its driver; None until that driver has landed."""
+
+    title: str
+    backend_class: str
+    serves: dict[str, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A resource kind. `needs` are the limits that a driver must declare at least, checked when a route is saved."""
+
+    title: str
+    primitive: str
+    path: str
+    needs: dict[str, Any] = field(default_factory=dict)
+
+
+BACKENDS: Final[dict[str, Backend]] = {
+    "azure_blob": Backend("Azure Blob Storage", CLOUD, {BLOBS: None}),
+    "cosmos": Backend("Azure Cosmos DB", CLOUD, {DOCUMENTS: None}),
+    "dynamodb": Backend("Amazon DynamoDB", CLOUD, {DOCUMENTS: None}),
+    "filesystem": Backend(
+        "Filesystem",
+        EMBEDDED,
+        {
+            BLOBS: "storage.backends.local_files.LocalBlobs",
+            DOCUMENTS: "storage.backends.filesystem.FilesystemDocuments",
+        },
+    ),
+    "firestore": Backend("Google Firestore", CLOUD, {DOCUMENTS: None}),
+    "gcs": Backend("Google Cloud Storage", CLOUD, {BLOBS: None}),
+    "s3": Backend("Amazon S3", CLOUD, {BLOBS: None}),
+}
+
+KINDS: Final[dict[str, Kind]] = {
+    "event_stream": Kind(
+        "Event stream",
+        DOCUMENTS,
+        "storage.kinds.event_stream.EventStream",
+        {"ordered_scan": True, "strong_reads": True, "atomic_operations": 50},
+    ),
+    "object_store": Kind(
+        "Object store", BLOBS, "storage.kinds.object_store.ObjectStore", {"conditional_writes": True, "ranges": True}
+    ),
+    "tabular_store": Kind(
+        "Tabular store",
+        DOCUMENTS,
+        "storage.kinds.tabular_store.TabularStore",
+        {"ordered_scan": True, "bounded_increment": True, "strong_reads": True},
+    ),
+}
+
+
+def backend_named(name: str) -> Backend:
+    """Return the backend, whatever the name's case. Raises UnsupportedBackend."""
+    backend = BACKENDS.get(name.lower()) if isinstance(name, str) else None
+    if backend is None:
+        raise UnsupportedBackend(f"Unsupported backend_type={name!a}.", fix=f"Use one of: {', '.join(BACKENDS)}.")
+    return backend
+
+
+def kind_named(name: str) -> Kind:
+    """Return the kind. Raises InvalidRequest, listing the kinds."""
+    if name not in KINDS:
+        raise InvalidRequest(f"Unknown resource_kind={name!a}.", fix=f"Use one of: {', '.join(KINDS)}.")
+    return KINDS[name]
+
+
+def backends_for(kind: str, mode: str) -> list[str]:
+    """Names of the backends that may serve the kind in this mode, landed or not."""
+    primitive = kind_named(kind).primitive
+    return [
+        name
+        for name, backend in BACKENDS.items()
+        if primitive in backend.serves and not (backend.backend_class == EMBEDDED and mode in SELLABLE_MODES)
+    ]
+
+
+@cache
+def load(dotted_path: str) -> Any:
+    """Import a class by its dotted path, once."""
+    module, _, name = dotted_path.rpartition(".")
+    return getattr(import_module(module), name)
+
+
+def driver_class(kind: str, backend_type: str) -> Any:
+    """Return the driver class for a kind on a backend. Raises UnsupportedBackend, BackendNotImplemented."""
+    backend = backend_named(backend_type)
+    path = backend.serves.get(kind_named(kind).primitive)
+    if path is None:
+        ready = [name for name, other in BACKENDS.items() if other.serves.get(kind_named(kind).primitive)]
+        raise BackendNotImplemented(
+            f"No driver serves resource_kind={kind} on backend_type={backend_type.lower()}.",
+            fix=f"Choose a backend that serves it: {', '.join(ready)}.",
+        )
+    return load(path)
