@@ -6,7 +6,7 @@ A driver module subclasses `BackendConfig`. The API, the admin form and `GET /ro
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Final, Literal
+from typing import Annotated, Any, ClassVar, Final
 
 from django.conf import settings
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
@@ -54,7 +54,7 @@ def reveal(secret: Secret) -> str:
 
 
 def _check_root(value: str) -> str:
-    path = Path(os.path.realpath(value if os.path.isabs(value) else Path(settings.NORTHSTAR_HOME) / value))
+    path = Path(os.path.realpath(Path(settings.NORTHSTAR_HOME) / value))  # an absolute value stands alone
     roots = [Path(os.path.realpath(root)) for root in settings.NORTHSTAR_ALLOWED_ROOTS]
     if not any(path == root or root in path.parents for root in roots):
         raise ForbiddenEndpoint(
@@ -89,7 +89,3 @@ class BackendConfig(BaseModel):
 def _holds_secret(annotation: Any) -> bool:
     inner = getattr(annotation, "__args__", ())
     return annotation in {SecretStr, SecretReference} or any(_holds_secret(part) for part in inner)
-
-
-ConfigJson = dict[str, Any]
-FieldKind = Literal["text", "number", "flag", "choice", "secret"]

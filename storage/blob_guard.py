@@ -1,0 +1,112 @@
+"""The guard above the blob drivers: the same rules as `storage.guard`, for objects."""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from northstar.errors import InvalidRequest
+from storage.blobs import ABSENT, ANY, Blob, BlobDriver, BlobExpect, BlobInfo, BlobPage, BlobRef, RangeRequest
+from storage.errors import InvalidValue, ValueTooLarge
+from storage.guard import PAGE_LIMIT, Caller, ServedBy
+from storage.keys import Scope, check_object_key, check_prefix
+
+
+class GuardedBlobs:
+    """The blob contract inside one scope: the operations of `BlobDriver`, by key."""
+
+    def __init__(
+        self,
+        driver: BlobDriver,
+        *,
+        scope: Scope,
+        served_by: ServedBy,
+        kind: str = "blobs",
+        secrets: tuple[str, ...] = (),
+        lease: object = None,
+    ) -> None:
+        self.scope = scope
+        self.served_by = served_by
+        self._driver = driver
+        self._lease = lease  # keeps the driver open for as long as this guard is in use
+        self._caller = Caller(kind, served_by, scope, secrets)
+
+    def put(
+        self,
+        key: str,
+        chunks: Iterable[bytes],
+        *,
+        content_type: str,
+        metadata: Mapping[str, str] | None = None,
+        expect: BlobExpect = ANY,
+        sha256: str | None = None,
+        size: int | None = None,
+    ) -> BlobInfo:
+        ref = self._ref(key)
+        self._check_metadata(metadata or {})
+        self._check_size(size or 0)
+        return self._caller.run(
+            "put",
+            lambda: self._driver.put(
+                ref,
+                self._bounded(chunks),
+                content_type=content_type,
+                metadata=metadata or {},
+                expect=expect,
+                sha256=sha256,
+                size=size,
+            ),
+            repeatable=False,  # the caller's bytes flow by once
+        )
+
+    def get(self, key: str, wanted: RangeRequest | None = None) -> Blob | None:
+        ref = self._ref(key)
+        return self._caller.run("get", lambda: self._driver.get(ref, wanted), repeatable=True)
+
+    def head(self, key: str) -> BlobInfo | None:
+        ref = self._ref(key)
+        return self._caller.run("head", lambda: self._driver.head(ref), repeatable=True)
+
+    def delete(self, key: str, *, expect: BlobExpect = ANY) -> bool:
+        if expect is ABSENT:
+            raise InvalidRequest("A delete cannot expect the object to be absent.")
+        ref = self._ref(key)
+        return self._caller.run("delete", lambda: self._driver.delete(ref, expect=expect), repeatable=expect is ANY)
+
+    def list(
+        self, *, prefix: str = "", delimiter: str = "", limit: int = PAGE_LIMIT, cursor: str | None = None
+    ) -> BlobPage:
+        check_prefix(prefix)
+        if not 1 <= limit <= PAGE_LIMIT:
+            raise InvalidRequest(f"limit is {limit}; 1 to {PAGE_LIMIT} are allowed.")
+        return self._caller.run(
+            "list",
+            lambda: self._driver.list(self.scope, prefix=prefix, delimiter=delimiter, limit=limit, cursor=cursor),
+            repeatable=True,
+        )
+
+    def copy(self, source: str, target: str, *, expect: BlobExpect = ANY) -> BlobInfo:
+        from_ref, to_ref = self._ref(source), self._ref(target)
+        return self._caller.run("copy", lambda: self._driver.copy(from_ref, to_ref, expect=expect), repeatable=False)
+
+    def _ref(self, key: str) -> BlobRef:
+        check_object_key(key)
+        return BlobRef(self.scope, key)
+
+    def _check_metadata(self, metadata: Mapping[str, str]) -> None:
+        try:
+            size = sum(len(name.encode()) + len(value.encode()) for name, value in metadata.items())
+        except UnicodeEncodeError:
+            raise InvalidValue("The object's metadata is not valid Unicode.") from None
+        most = self._driver.limits.metadata_bytes
+        if size > most:
+            raise ValueTooLarge(f"The object's metadata has {size} bytes; {most} are allowed.")
+
+    def _check_size(self, size: int) -> None:
+        most = self._driver.limits.object_bytes
+        if size > most:
+            raise ValueTooLarge(f"The object has {size} bytes or more; {most} are allowed.")
+
+    def _bounded(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        size = 0
+        for chunk in chunks:
+            size += len(chunk)
+            self._check_size(size)
+            yield chunk

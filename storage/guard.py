@@ -1,0 +1,303 @@
+"""The one layer above all drivers: scope, valid keys and values, retries, redaction, metering.
+
+A kind speaks in keys of its own; the guard puts the scope in front of every partition, so no kind can forget the tenant
+and no driver can be reached without one.
+"""
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Final, Literal, TypeVar
+
+from northstar.errors import InvalidRequest, NorthstarError
+from storage.documents import (
+    ANY,
+    ATOMIC_BYTES,
+    ATOMIC_OPERATIONS,
+    BulkPut,
+    Delete,
+    Deltas,
+    Document,
+    DocumentDriver,
+    Expect,
+    Expectation,
+    Fields,
+    Increment,
+    Operation,
+    Outcome,
+    Page,
+    Partition,
+    Put,
+    Ref,
+    Totals,
+)
+from storage.errors import BackendRejected, BackendUnavailable, InvalidValue, ValueTooLarge
+from storage.keys import Scope, check_key, check_partition, check_prefix, check_text
+from storage.metering import metered
+from storage.values import check_fields, check_number
+
+ATTEMPTS: Final = 3
+FIRST_PAUSE_SECONDS: Final = 0.05
+RETRY_SECONDS: Final = 10.0
+"""No retry starts later than this after the operation began."""
+PAGE_LIMIT: Final = 1000
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class ServedBy:
+    """Which route answers: shown in response headers, bound into cursors, stamped on metrics."""
+
+    route_id: int
+    revision: int
+    backend_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Runs one driver call: metered, redacted, and retried where that is safe."""
+
+    kind: str
+    served_by: ServedBy
+    scope: Scope
+    secrets: tuple[str, ...] = ()
+
+    def run(self, operation: str, call: Callable[[], T], *, repeatable: bool) -> T:
+        """Return the call's result. A `repeatable` call is tried again, with jitter, while the backend is unavailable.
+
+        Reads are repeatable, and writes that carry an operation id: the driver recognises those it has applied already.
+        """
+        backend = self.served_by.backend_type
+        with metered(kind=self.kind, backend=backend, tenant=self.scope.tenant, operation=operation):
+            try:
+                return _retried(call) if repeatable else call()
+            except NorthstarError as error:
+                self._redact(error)
+                raise
+
+    def _redact(self, error: NorthstarError) -> None:
+        for secret in self.secrets:
+            error.detail = error.detail.replace(secret, "****")
+            error.args = (error.detail,)
+
+
+def _retried(call: Callable[[], T]) -> T:
+    started = time.monotonic()
+    for attempt in range(1, ATTEMPTS):
+        try:
+            return call()
+        except BackendUnavailable:
+            pause = random.uniform(0, FIRST_PAUSE_SECONDS * 4**attempt)  # noqa: S311 - jitter, not a secret
+            if time.monotonic() + pause - started > RETRY_SECONDS:
+                raise
+            time.sleep(pause)
+    return call()
+
+
+class GuardedDocuments:
+    """The document contract inside one scope: the operations of `DocumentDriver`, with partitions relative to the scope."""
+
+    def __init__(
+        self,
+        driver: DocumentDriver,
+        *,
+        scope: Scope,
+        served_by: ServedBy,
+        kind: str = "documents",
+        secrets: tuple[str, ...] = (),
+        lease: object = None,
+    ) -> None:
+        self.scope = scope
+        self.served_by = served_by
+        self._driver = driver
+        self._lease = lease  # keeps the driver open for as long as this guard is in use
+        self._prefix = scope.parts
+        self._caller = Caller(kind, served_by, scope, secrets)
+
+    def get(self, ref: Ref) -> Document | None:
+        inner = self._inner(ref)
+        document = self._caller.run("get", lambda: self._driver.get(inner), repeatable=True)
+        return self._outer(document) if document else None
+
+    def get_many(self, refs: Sequence[Ref]) -> list[Document | None]:
+        inner = [self._inner(ref) for ref in refs]
+        documents = self._caller.run("get_many", lambda: self._driver.get_many(inner), repeatable=True)
+        return [self._outer(document) if document else None for document in documents]
+
+    def put(
+        self,
+        ref: Ref,
+        fields: Fields,
+        *,
+        expect: Expect = ANY,
+        expires_at: datetime | None = None,
+        operation_id: str = "",
+    ) -> int:
+        inner = self._inner(ref)
+        _check_put(fields, expect, expires_at)
+        return self._caller.run(
+            "put",
+            lambda: self._driver.put(inner, fields, expect=expect, expires_at=expires_at, operation_id=operation_id),
+            repeatable=bool(operation_id),
+        )
+
+    def delete(self, ref: Ref, *, expect: Literal[Expectation.ANY] | int = ANY, operation_id: str = "") -> bool:
+        inner = self._inner(ref)
+        _check_expect(expect)
+        return self._caller.run(
+            "delete",
+            lambda: self._driver.delete(inner, expect=expect, operation_id=operation_id),
+            repeatable=bool(operation_id),
+        )
+
+    def increment(
+        self,
+        ref: Ref,
+        deltas: Deltas,
+        *,
+        ceilings: Deltas | None = None,
+        floors: Deltas | None = None,
+        operation_id: str = "",
+    ) -> Totals:
+        inner = self._inner(ref)
+        _check_increment(deltas, ceilings or {}, floors or {})
+        return self._caller.run(
+            "increment",
+            lambda: self._driver.increment(inner, deltas, ceilings=ceilings, floors=floors, operation_id=operation_id),
+            repeatable=bool(operation_id),
+        )
+
+    def scan(
+        self,
+        collection: str,
+        partition: Partition,
+        *,
+        prefix: str = "",
+        after: str | None = None,
+        before: str | None = None,
+        limit: int = 100,
+        reverse: bool = False,
+        cursor: str | None = None,
+    ) -> Page:
+        inner = self._partition(collection, partition)
+        check_prefix(prefix)
+        for bound in (after, before, cursor):
+            if bound is not None:
+                check_key(bound, what="bound")
+        if not 1 <= limit <= PAGE_LIMIT:
+            raise InvalidRequest(f"limit is {limit}; 1 to {PAGE_LIMIT} are allowed.")
+        page = self._caller.run(
+            "scan",
+            lambda: self._driver.scan(
+                collection,
+                inner,
+                prefix=prefix,
+                after=after,
+                before=before,
+                limit=limit,
+                reverse=reverse,
+                cursor=cursor,
+            ),
+            repeatable=True,
+        )
+        return Page(tuple(self._outer(document) for document in page.documents), page.cursor)
+
+    def write(
+        self, collection: str, partition: Partition, operations: Sequence[Operation], *, operation_id: str = ""
+    ) -> list[Outcome]:
+        inner = self._partition(collection, partition)
+        _check_atomic(operations)
+        return self._caller.run(
+            "write",
+            lambda: self._driver.write(collection, inner, operations, operation_id=operation_id),
+            repeatable=bool(operation_id),
+        )
+
+    def put_many(self, documents: Sequence[BulkPut]) -> list[int | Exception]:
+        """As the driver's; what breaks a rule has its error as its outcome, and the others are written."""
+        outcomes: list[int | Exception] = [0] * len(documents)
+        valid: dict[int, BulkPut] = {}
+        for position, document in enumerate(documents):
+            try:
+                _check_put(document.fields, document.expect, document.expires_at)
+                valid[position] = replace(document, ref=self._inner(document.ref))
+            except NorthstarError as error:
+                outcomes[position] = error
+        stored = self._caller.run("put_many", lambda: self._driver.put_many(list(valid.values())), repeatable=False)
+        for position, outcome in zip(valid, stored, strict=True):
+            outcomes[position] = outcome
+        return outcomes
+
+    def _partition(self, collection: str, partition: Partition) -> Partition:
+        check_text(collection, what="collection", max_bytes=100)
+        inner = self._prefix + partition
+        check_partition(inner)
+        return inner
+
+    def _inner(self, ref: Ref) -> Ref:
+        check_key(ref.key)
+        return Ref(ref.collection, self._partition(ref.collection, ref.partition), ref.key)
+
+    def _outer(self, document: Document) -> Document:
+        depth = len(self._prefix)
+        ref = document.ref
+        if ref.partition[:depth] != self._prefix:
+            raise BackendRejected("The backend answered with a document of another scope.")
+        return replace(document, ref=Ref(ref.collection, ref.partition[depth:], ref.key))
+
+
+def _check_put(fields: Fields, expect: Expect, expires_at: datetime | None) -> int:
+    _check_expect(expect)
+    if expires_at is not None:
+        if expires_at.utcoffset() is None:
+            raise InvalidValue("expires_at has no time zone.", fix="Give it in UTC, such as 2026-11-20T12:00:00Z.")
+        if expires_at <= datetime.now(UTC):
+            raise InvalidValue("expires_at is not in the future.", fix="Delete the document instead.")
+    return check_fields(fields)
+
+
+def _check_expect(expect: Any) -> None:
+    if isinstance(expect, Expectation):
+        return
+    if isinstance(expect, bool) or not isinstance(expect, int) or expect < 1:
+        raise InvalidRequest(f"{expect!a} is no version.", fix="Send a version as it was read.")
+
+
+def _check_increment(deltas: Deltas, ceilings: Deltas, floors: Deltas) -> None:
+    if not deltas:
+        raise InvalidValue("An increment names no field.")
+    check_fields(dict(deltas))
+    for bounds in (deltas, ceilings, floors):
+        for name, number in bounds.items():
+            check_number(name, number)
+            if name not in deltas:
+                raise InvalidValue(f"{name} has a bound but no delta.", fix="Bound only fields that are incremented.")
+
+
+def _check_atomic(operations: Sequence[Operation]) -> None:
+    if not 1 <= len(operations) <= ATOMIC_OPERATIONS:
+        raise ValueTooLarge(f"An atomic write has {len(operations)} operations; 1 to {ATOMIC_OPERATIONS} are allowed.")
+    size = 0
+    seen: set[str] = set()
+    for operation in operations:
+        check_key(operation.key)
+        if operation.key in seen:
+            raise InvalidRequest(f"The key {operation.key!a} stands twice in one atomic write.")
+        seen.add(operation.key)
+        size += len(operation.key) + _check_operation(operation)
+    if size > ATOMIC_BYTES:
+        raise ValueTooLarge(f"An atomic write has {size} bytes; {ATOMIC_BYTES} are allowed.")
+
+
+def _check_operation(operation: Operation) -> int:
+    match operation:
+        case Put():
+            return _check_put(operation.fields, operation.expect, operation.expires_at)
+        case Delete():
+            _check_expect(operation.expect)
+        case Increment():
+            _check_increment(operation.deltas, operation.ceilings, operation.floors)
+    return 0
