@@ -1,0 +1,7 @@
+# Each target is one command of make.py, which needs nothing but Python 3.11 or newer:
+# without make, `python3 make.py run` does the same as `make run`.
+PYTHON ?= python3
+
+.PHONY: install run test check bench-quick lock
+install run test check bench-quick lock:
+	@$(PYTHON) make.py $@

@@ -1,0 +1,151 @@
+"""Every project command in one standard-library script: `python3 make.py <command>`; the Makefile is its thin alias.
+
+It builds `.venv` from the hashed lock files when they changed, and starts nothing that it does not stop.
+"""
+
+import argparse
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import venv
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+VENV = ROOT / ".venv"
+PYTHON = VENV / "bin" / "python"
+OLDEST = (3, 11)
+
+LOCKS = {
+    "requirements/base.txt": [],
+    "requirements/production.txt": ["--extra", "postgres", "--extra", "redis", "-c", "requirements/base.txt"],
+    "requirements/dev.txt": [
+        *("--group", "dev", "--extra", "postgres", "--extra", "redis"),
+        *("-c", "requirements/production.txt"),
+    ],
+}
+
+
+def say(text: str) -> None:
+    print(f"==> {text}", flush=True)
+
+
+def run(*command: str, settings: str = "northstar.settings.lab") -> None:
+    """Run a command of the virtual environment in the project folder; stop with its exit code when it fails."""
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": settings}
+    code = subprocess.run([str(PYTHON), *command], cwd=ROOT, env=environment, check=False).returncode
+    if code:
+        raise SystemExit(code)
+
+
+def install(lock: str = "requirements/base.txt") -> None:
+    """Build `.venv` and install the lock into it, unless that has been done already. The test lock holds all of the others."""
+    stamp = VENV / "installed"
+    wanted = _fingerprint(lock)
+    done = set(stamp.read_text().split()) if stamp.is_file() and PYTHON.is_file() else set()
+    if wanted in done:
+        return
+    if not done:
+        say(f"Create .venv with Python {sys.version.split()[0]}")
+        try:
+            venv.create(VENV, with_pip=True, clear=True)
+        except subprocess.CalledProcessError:
+            raise SystemExit(
+                "This Python cannot make a virtual environment. On Debian: apt-get install python3-venv"
+            ) from None
+    say(f"Install {lock}")
+    run("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes", "-r", lock)
+    contained = {_fingerprint("requirements/base.txt")} if lock == "requirements/dev.txt" else set()
+    stamp.write_text("\n".join(sorted({wanted} | contained)))
+
+
+def _fingerprint(lock: str) -> str:
+    content = (ROOT / lock).read_bytes() + sys.version.encode()
+    return f"{lock}:{hashlib.sha256(content).hexdigest()}"
+
+
+def serve() -> None:
+    """Set up, then serve the admin, the API and the streams at one port until Ctrl-C."""
+    install()
+    run("manage.py", "quickstart")
+    os.chdir(ROOT)
+    os.execv(str(PYTHON), [str(PYTHON), "manage.py", "serve"])
+
+
+def check() -> None:
+    """Everything that can be known without running the tests: style, types, import direction, settings, schema."""
+    install("requirements/dev.txt")
+    say("Style")
+    run("-m", "ruff", "check", ".")
+    run("-m", "ruff", "format", "--check", "--quiet", ".")
+    say("Types")
+    run("-m", "mypy", ".")
+    say("Import direction")
+    run("-c", "from importlinter.cli import lint_imports_command; lint_imports_command()")
+    say("Settings, migrations, schema")
+    run("manage.py", "check", "--deploy", "--fail-level", "WARNING", settings="northstar.settings.check")
+    run("manage.py", "makemigrations", "--check", "--dry-run", settings="northstar.settings.test")
+    run(
+        *("manage.py", "spectacular", "--api-version", "v1", "--validate", "--fail-on-warn"),
+        *("--file", os.devnull),
+        settings="northstar.settings.test",
+    )
+
+
+def test() -> None:
+    """The checks, then every test, on two cores."""
+    check()
+    say("Tests")
+    run("-m", "pytest", "-n", "2", "--dist", "worksteal", *EXTRA, settings="northstar.settings.test")
+
+
+def bench_quick() -> None:
+    """The two-minute benchmarks: ratios, not times."""
+    install("requirements/dev.txt")
+    run("-m", "bench", "--quick", *EXTRA)
+
+
+def lock() -> None:
+    """Write the lock files anew from pyproject.toml, with hashes and without addresses. Needs `uv` on the PATH."""
+    uv = shutil.which("uv")
+    if uv is None:
+        raise SystemExit("lock needs uv: pip install uv")
+    common = ["--universal", "--python-version", "3.11", "--generate-hashes", "--no-header", "--no-annotate"]
+    hidden = ["--no-emit-index-url", "--no-emit-find-links", "--quiet"]
+    for path, options in LOCKS.items():
+        command = [uv, "pip", "compile", *common, *hidden, "pyproject.toml", *options, "-o", path]
+        subprocess.run(command, cwd=ROOT, check=True)
+
+
+COMMANDS: dict[str, Callable[[], None]] = {
+    "install": install,
+    "run": serve,
+    "test": test,
+    "check": check,
+    "bench-quick": bench_quick,
+    "lock": lock,
+}
+EXTRA: list[str] = []
+
+
+def main() -> None:
+    if sys.version_info < OLDEST:
+        raise SystemExit(
+            f"Northstar needs Python 3.11 or newer; this is {sys.version.split()[0]}. Try: python3.11 make.py"
+        )
+    parser = argparse.ArgumentParser(
+        description="Northstar's project commands.", formatter_class=argparse.RawTextHelpFormatter
+    )
+    lines = [f"{name:12} {(function.__doc__ or '').splitlines()[0]}" for name, function in COMMANDS.items()]
+    parser.add_argument("command", choices=COMMANDS, metavar="command", help="\n".join(lines))
+    arguments, extra = parser.parse_known_args()
+    if extra and arguments.command not in {"test", "bench-quick"}:
+        parser.error(f"{arguments.command} takes no arguments: {' '.join(extra)}")
+    EXTRA.extend(extra)
+    COMMANDS[arguments.command]()
+
+
+if __name__ == "__main__":
+    main()
