@@ -117,6 +117,11 @@ class GuardedDocuments:
         self._prefix = scope.parts
         self._caller = Caller(kind, served_by, scope, secrets)
 
+    @property
+    def cache_anchor(self) -> object:
+        """An object that lives as long as the driver: what a kind caches per process hangs on it, weakly."""
+        return self._driver
+
     def get(self, ref: Ref) -> Document | None:
         inner = self._inner(ref)
         document = self._caller.run("get", lambda: self._driver.get(inner), repeatable=True)
