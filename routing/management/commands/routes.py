@@ -1,0 +1,164 @@
+"""Look at all routes at once: `routes check` asks of each what a save would ask, and writes nothing."""
+
+import json
+import sys
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from django.core.management.base import BaseCommand, CommandError
+
+from northstar.console import BAD, GOOD, Out
+from northstar.errors import FieldError, InvalidRequest, NorthstarError
+from routing.admission import RouteDraft, admit
+from routing.models import Route, Tenant
+
+_FIELDS: Final = {
+    "resource_kind": str,
+    "tenant_id": str,
+    "backend_type": str,
+    "env": str,
+    "project_id": (str, type(None)),
+    "config": dict,
+    "tier": str,
+    "cost_notes": str,
+    "enabled": bool,
+}
+_REQUIRED: Final = ("resource_kind", "tenant_id", "backend_type")
+_SAID_BY_THE_WRITER: Final = "switch_rationale"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether one route could be saved as it is. `error_code` is empty when it could."""
+
+    route: str
+    resource_kind: str
+    place: str
+    backend_type: str
+    error_code: str = ""
+    detail: str = ""
+    fix: str = ""
+
+    @property
+    def ok(self) -> bool:
+        return not self.error_code
+
+
+class Command(BaseCommand):
+    help = "Look at all routes at once."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        actions = parser.add_subparsers(dest="action", required=True)
+        check = actions.add_parser("check", help="Validate every route without writing. Exit code 1 on a problem.")
+        check.add_argument(
+            "--file", type=Path, help="Validate the routes in this JSON file, bodies of POST /routing/routes."
+        )
+        check.add_argument("--format", choices=["text", "json"], default="text")
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        verdicts = list(_stored() if options["file"] is None else _in_file(options["file"]))
+        good = all(verdict.ok for verdict in verdicts)
+        if options["format"] == "json":
+            document = {"ok": good, "routes": [asdict(verdict) for verdict in verdicts]}
+            self.stdout.write(json.dumps(document, indent=2))
+        else:
+            _print_text(Out(self.stdout), verdicts)
+        if not good:
+            sys.exit(1)
+
+
+def _print_text(out: Out, verdicts: list[Verdict]) -> None:
+    if not verdicts:
+        out.line("There is no route.")
+        return
+    rows = [
+        (v.error_code or "ok", v.route, v.resource_kind, v.place, v.backend_type, v.detail, v.fix) for v in verdicts
+    ]
+    styles = [GOOD if verdict.ok else BAD for verdict in verdicts]
+    out.table(("", "Route", "Kind", "Where", "Backend", "Problem", "Fix"), rows, styles)
+
+
+def _stored() -> Iterator[Verdict]:
+    for route in Route.objects.select_related("tenant").order_by("id"):
+        draft = RouteDraft(**{name: getattr(route, name) for name in _FIELDS})
+        yield _verdict(f"{route.pk}", draft, route.tenant, route)
+
+
+def _in_file(path: Path) -> Iterator[Verdict]:
+    seen: dict[tuple[str, str, str, str | None], int] = {}
+    for number, body in enumerate(_bodies(path), start=1):
+        name = f"#{number}"
+        try:
+            draft = _draft(body)
+            tenant = _tenant(draft.tenant_id)
+            key = (draft.resource_kind, draft.tenant_id, draft.env, draft.project_id)
+            if key in seen:
+                raise InvalidRequest(f"It has the same four-part key as #{seen[key]}.", fix="Keep one of the two.")
+        except NorthstarError as error:
+            yield _refused(name, body, error)
+            continue
+        seen[key] = number
+        kind, _, env, project = key
+        stored = Route.objects.filter(resource_kind=kind, tenant=tenant, env=env, project_id=project).first()
+        yield _verdict(name, draft, tenant, stored)
+
+
+def _bodies(path: Path) -> list[Any]:
+    """Return the routes of a file: a list, or one object. Raises CommandError."""
+    try:
+        document = json.loads(path.read_bytes())
+    except OSError as error:
+        raise CommandError(f"{path} cannot be read: {error.strerror}.") from None
+    except ValueError as error:
+        raise CommandError(f"{path} is no JSON: {error}") from None
+    if isinstance(document, dict):
+        document = [document]
+    if not isinstance(document, list):
+        raise CommandError(f"{path} holds no routes: give a list of objects, each as for POST /api/v1/routing/routes.")
+    return document
+
+
+def _draft(body: Any) -> RouteDraft:
+    """Return a body as a draft. Raises InvalidRequest naming each field that is missing, unknown or of the wrong type."""
+    if not isinstance(body, dict):
+        raise InvalidRequest("It is no JSON object.", fix="Give an object as for POST /api/v1/routing/routes.")
+    errors = [FieldError(name, "missing", "is missing") for name in _REQUIRED if name not in body]
+    for name, value in body.items():
+        if name not in _FIELDS and name != _SAID_BY_THE_WRITER:
+            errors.append(FieldError(name, "unknown", "is unknown"))
+        elif not isinstance(value, _FIELDS.get(name, str)):  # type: ignore[arg-type]
+            errors.append(FieldError(name, "type", "has the wrong type"))
+    if errors:
+        raise InvalidRequest("The route is not valid.", fix="Correct these fields.", errors=errors)
+    return RouteDraft(**{name: value for name, value in body.items() if name in _FIELDS})
+
+
+def _tenant(tenant_id: str) -> Tenant:
+    tenant = Tenant.objects.filter(pk=tenant_id).first()
+    if tenant is None:
+        raise InvalidRequest(f"There is no tenant {tenant_id!a}.", fix="Create it first.")
+    return tenant
+
+
+def _verdict(name: str, draft: RouteDraft, tenant: Tenant, stored: Route | None) -> Verdict:
+    place = "/".join(part for part in (draft.tenant_id, draft.env, draft.project_id) if part)
+    try:
+        admit(draft, tenant, stored)
+    except NorthstarError as error:
+        return Verdict(name, draft.resource_kind, place, draft.backend_type, error.code, _detail(error), error.fix)
+    return Verdict(name, draft.resource_kind, place, draft.backend_type)
+
+
+def _refused(name: str, body: Any, error: NorthstarError) -> Verdict:
+    given = body if isinstance(body, dict) else {}
+    place = f"{given.get('tenant_id', '?')}/{given.get('env', 'dev')}"
+    kind, backend = str(given.get("resource_kind", "?")), str(given.get("backend_type", "?"))
+    return Verdict(name, kind, place, backend, error.code, _detail(error), error.fix)
+
+
+def _detail(error: NorthstarError) -> str:
+    fields = "; ".join(f"{one.field} {one.detail}" for one in error.errors)
+    return f"{error.detail} {fields}".strip()

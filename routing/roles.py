@@ -1,0 +1,42 @@
+"""Who may do what in the admin: three Django groups, each holding what the one before holds."""
+
+from typing import Final
+
+from django.contrib.auth.models import Group, Permission
+
+VIEWER: Final = "viewer"
+OPERATOR: Final = "operator"
+ADMIN: Final = "admin"
+
+_VIEW: Final = (
+    "view_apikey",
+    "view_outboxentry",
+    "view_route",
+    "view_routechange",
+    "view_strategylock",
+    "view_surfacealias",
+    "view_tenant",
+)
+_OPERATE: Final = (
+    "add_route",
+    "change_route",
+    "delete_route",
+    "add_surfacealias",
+    "change_surfacealias",
+    "delete_surfacealias",
+)
+_ADMINISTER: Final = ("add_apikey", "change_apikey", "add_tenant", "change_tenant")
+
+PERMISSIONS: Final[dict[str, tuple[str, ...]]] = {
+    VIEWER: _VIEW,
+    OPERATOR: (*_VIEW, *_OPERATE),
+    ADMIN: (*_VIEW, *_OPERATE, *_ADMINISTER),
+}
+"""A viewer sees everything, an operator changes routes and aliases, an admin also tenants and API keys."""
+
+
+def ensure_groups() -> None:
+    """Create the three groups and give each exactly its permissions; running it again changes nothing."""
+    for name, codenames in PERMISSIONS.items():
+        group, _ = Group.objects.get_or_create(name=name)
+        group.permissions.set(Permission.objects.filter(content_type__app_label="routing", codename__in=codenames))

@@ -1,0 +1,37 @@
+"""A backend for tests of the control plane: it has a secret and a location, and keeps nothing."""
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from storage.config import BackendConfig, Secret
+from storage.documents import Limits
+from storage.registry import CLOUD, DOCUMENTS, Backend
+
+CANARY = "canary-5f1d7c3a"
+"""A secret that must show up nowhere."""
+
+
+class VaultConfig(BackendConfig):
+    location_fields = frozenset({"place"})
+
+    place: str = Field(title="Place", description="Where the data lies.", min_length=1)
+    password: Secret | None = Field(default=None, title="Password", description="Write-only.")
+    pool: int = Field(default=4, ge=1, le=64, title="Pool size", description="Connections per process.")
+
+
+class VaultDocuments:
+    Config = VaultConfig
+    limits: ClassVar[Limits] = Limits()
+
+
+class WeakDocuments:
+    """Cannot read in order, so no stream can live on it."""
+
+    Config = VaultConfig
+    limits: ClassVar[Limits] = Limits(ordered_scan=False)
+
+
+BANK = Backend("Bank", CLOUD, {DOCUMENTS: "tests.routing.vault.VaultDocuments"})
+VAULT = Backend("Vault", CLOUD, {DOCUMENTS: "tests.routing.vault.VaultDocuments"})
+WEAK = Backend("Weak", CLOUD, {DOCUMENTS: "tests.routing.vault.WeakDocuments"})
