@@ -11,7 +11,7 @@ from routing.models import Route, Tenant
 from routing.patterns import ENV_PATTERN, IDENTIFIER_PATTERN
 from routing.policy import refuse_embedded
 from routing.sealing import route_scope, unseal
-from storage.config import BackendConfig
+from storage.config import MASK, BackendConfig
 from storage.registry import EMBEDDED, backends_for, driver_class, kind_named
 
 
@@ -63,7 +63,8 @@ def complete_config(
     names: frozenset[str] = driver_class(resource_kind, backend_type).Config.secret_fields()
     if stored is None or stored.backend_type != backend_type:
         return keep_secrets(config, {}, {}, names)
-    return keep_secrets(config, stored.config, stored_secrets(stored), names)
+    sealed = any(config.get(name, MASK) == MASK == stored.config.get(name) for name in names)
+    return keep_secrets(config, stored.config, stored_secrets(stored) if sealed else {}, names)
 
 
 def stored_secrets(route: Route) -> dict[str, str]:

@@ -66,7 +66,7 @@ def test_putting_another_place_is_a_switch_with_who_why_and_when(acme):
     put_route(draft(), CAUSE)
     route, created = put_route(draft(backend_type="BANK"), WHY)
     change = RouteChange.objects.first()
-    assert (created, route.backend_type, route.previous_backend_type) == (False, "weak", "vault")
+    assert (created, route.backend_type, route.previous_backend_type) == (False, "bank", "vault")
     assert (route.switch_rationale, route.revision, route.updated_by) == ("cheaper", 2, "user:bob")
     assert route.last_switch_time == route.updated_at
     assert (change.action, change.rationale) == ("ROUTE_BACKEND_SWITCHED", "cheaper")

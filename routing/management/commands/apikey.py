@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandError
 
-from northstar.console import Out
+from northstar.console import Out, refused
 from northstar.errors import NorthstarError
 from routing.audit import timestamp
 from routing.changes import Cause
@@ -48,8 +48,7 @@ class Command(BaseCommand):
         try:
             actions[options["action"]](options)
         except NorthstarError as error:
-            details = "".join(f" {one.detail}" for one in error.errors)
-            raise CommandError(f"{error.detail}{details} {error.fix}".strip()) from None
+            raise refused(error) from None
 
     def _create(self, options: dict[str, Any]) -> None:
         key, token = issue_key(
