@@ -1,0 +1,196 @@
+"""What every deployment shares. The environment configures the deployment only: it never chooses a backend for tenant data."""
+
+from pathlib import Path
+from typing import Any, Final
+
+import environ
+
+from northstar import logs
+
+env: Final = environ.Env()
+
+BASE_DIR: Final = Path(__file__).resolve().parent.parent.parent
+
+NORTHSTAR_HOME: Path = Path(env.str("NORTHSTAR_HOME", default="") or BASE_DIR / "var").resolve()
+"""All local state lies below this folder."""
+PORT: int = env.int("PORT", default=8010)
+NORTHSTAR_ALLOWED_ROOTS: list[str] = env.list("NORTHSTAR_ALLOWED_ROOTS", default=[str(NORTHSTAR_HOME)])
+"""Folders below which a route may keep data."""
+NORTHSTAR_ALLOWED_ENDPOINTS: list[str] = env.list("NORTHSTAR_ALLOWED_ENDPOINTS", default=[])
+"""Endpoint URLs that a route may name besides the vendors' own."""
+NORTHSTAR_SECRETS_DIR: Path = Path(env.str("NORTHSTAR_SECRETS_DIR", default="") or NORTHSTAR_HOME / "secrets").resolve()
+"""The folder that a `file:` secret reference reads from."""
+NORTHSTAR_SNAPSHOT_POLL_SECONDS: float = env.float("NORTHSTAR_SNAPSHOT_POLL_SECONDS", default=0.25)
+"""How old a process's view of the routes may grow before it asks the database for the revision."""
+NORTHSTAR_WEB_THREADS: int = env.int("NORTHSTAR_WEB_THREADS", default=16)
+"""Threads of one process that answer API and admin requests."""
+NORTHSTAR_METRICS_TOKEN: str = env.str("NORTHSTAR_METRICS_TOKEN", default="")
+"""When set, `/metrics` asks for it as a bearer token."""
+
+NORTHSTAR_SSE_HEARTBEAT_SECONDS: float = env.float("NORTHSTAR_SSE_HEARTBEAT_SECONDS", default=15.0)
+NORTHSTAR_SSE_RETRY_MILLISECONDS: int = env.int("NORTHSTAR_SSE_RETRY_MILLISECONDS", default=2000)
+NORTHSTAR_SSE_POLL_SECONDS: float = env.float("NORTHSTAR_SSE_POLL_SECONDS", default=0.5)
+NORTHSTAR_SSE_RECHECK_SECONDS: float = env.float("NORTHSTAR_SSE_RECHECK_SECONDS", default=60.0)
+NORTHSTAR_SSE_MAX_AGE_SECONDS: float = env.float("NORTHSTAR_SSE_MAX_AGE_SECONDS", default=600.0)
+NORTHSTAR_SSE_MAX_STREAMS: int = env.int("NORTHSTAR_SSE_MAX_STREAMS", default=10_000)
+NORTHSTAR_SSE_MAX_STREAMS_PER_TENANT: int = env.int("NORTHSTAR_SSE_MAX_STREAMS_PER_TENANT", default=2_000)
+NORTHSTAR_SSE_SEND_TIMEOUT_SECONDS: float = env.float("NORTHSTAR_SSE_SEND_TIMEOUT_SECONDS", default=30.0)
+
+DEBUG = False
+ROOT_URLCONF = "northstar.urls"
+WSGI_APPLICATION = "northstar.wsgi.application"
+ASGI_APPLICATION = "northstar.asgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+APPEND_SLASH = False
+"""Keys may end in anything, a slash included: no URL is ever redirected for one."""
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = False
+
+INSTALLED_APPS = [
+    "northstar",
+    "routing",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django_structlog",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+]
+
+MIDDLEWARE = [
+    "northstar.middleware.RequestIds",
+    "northstar.middleware.Measured",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django_structlog.middlewares.RequestMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+TEMPLATES: list[dict[str, Any]] = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+# Infrastructure of the control plane -------------------------------------------------------------------------------------
+
+SQLITE_OPTIONS: Final = {
+    # Without IMMEDIATE two writers that began as readers refuse each other, however long they would wait.
+    "transaction_mode": "IMMEDIATE",
+    "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+    "timeout": 20,
+}
+
+
+def database(address: str) -> dict[str, Any]:
+    """Return Django's settings for a database URL; without one, SQLite below NORTHSTAR_HOME."""
+    if not address:
+        chosen: dict[str, Any] = {"ENGINE": "django.db.backends.sqlite3", "NAME": NORTHSTAR_HOME / "northstar.sqlite3"}
+    else:
+        chosen = dict(environ.Env.db_url_config(address))
+    if chosen["ENGINE"] == "django.db.backends.sqlite3":
+        return {**chosen, "OPTIONS": SQLITE_OPTIONS, "CONN_MAX_AGE": None}
+    return {**chosen, "OPTIONS": {"pool": True, **chosen.get("OPTIONS", {})}, "CONN_HEALTH_CHECKS": True}
+
+
+DATABASES = {"default": database(env.str("DATABASE_URL", default=""))}
+
+REDIS_URL: str = env.str("REDIS_URL", default="")
+CACHES: dict[str, dict[str, Any]] = {
+    "default": {"BACKEND": "django_redis.cache.RedisCache", "LOCATION": REDIS_URL}
+    if REDIS_URL
+    else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+}
+
+# The API -----------------------------------------------------------------------------------------------------------------
+
+REST_FRAMEWORK: dict[str, Any] = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["northstar.api.KeyAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["northstar.api.ScopePermission"],
+    "DEFAULT_RENDERER_CLASSES": ["northstar.rendering.JsonRenderer"],
+    "DEFAULT_PARSER_CLASSES": [],
+    "DEFAULT_SCHEMA_CLASS": "northstar.schema.Operation",
+    "EXCEPTION_HANDLER": "northstar.problems.exception_handler",
+    "UNAUTHENTICATED_USER": None,
+    "URL_FORMAT_OVERRIDE": None,
+}
+
+SPECTACULAR_SETTINGS: dict[str, Any] = {
+    "TITLE": "Northstar",
+    "DESCRIPTION": "Routes decide where every tenant's data lives, and put it there.",
+    "VERSION": "0.1.0",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PUBLIC": True,
+    "SERVE_AUTHENTICATION": [],
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "POSTPROCESSING_HOOKS": ["northstar.schema.complete"],
+    "SWAGGER_UI_SETTINGS": {"persistAuthorization": False, "deepLinking": True},
+}
+
+# Security ----------------------------------------------------------------------------------------------------------------
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+LOGIN_URL = "/admin/login/"
+X_FRAME_OPTIONS = "DENY"
+SECURE_REFERRER_POLICY = "same-origin"
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_AGE = 12 * 60 * 60
+CSRF_COOKIE_SAMESITE = "Lax"
+CSRF_FAILURE_VIEW = "northstar.problems.csrf_failure"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'none'"],
+        "script-src": ["'self'"],
+        "style-src": ["'self'"],
+        "img-src": ["'self'", "data:"],
+        "font-src": ["'self'"],
+        "connect-src": ["'self'"],
+        "form-action": ["'self'"],
+        "frame-ancestors": ["'none'"],
+        "base-uri": ["'none'"],
+    }
+}
+
+# Static files, logs ------------------------------------------------------------------------------------------------------
+
+STATIC_URL = "/static/"
+DJANGO_STRUCTLOG_TRUST_UPSTREAM_REQUEST_ID = True  # northstar.middleware.RequestIds has checked or made it
+DJANGO_STRUCTLOG_USER_ID_FIELD = (
+    ""  # the key's id is bound by authentication; reading the session here would cost a query
+)
+DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False  # behind a proxy that nobody named, an address is only a claim
+LOGGING_CONFIG = None
+logs.configure(readable=True)

@@ -1,0 +1,80 @@
+"""Where the deployment's own settings come from: the environment, or, in a lab, a file that is generated once."""
+
+import binascii
+import os
+import secrets
+from base64 import b64decode, b64encode
+from pathlib import Path
+from typing import Final
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management.utils import get_random_secret_key
+
+ENCRYPTION_KEY_BYTES: Final = 32
+_NEW_KEYS: Final = (
+    "Make one with: python -c \"import base64, os; print('k1:' + base64.b64encode(os.urandom(32)).decode())\""
+)
+
+
+def required(env: environ.Env, name: str, fix: str) -> str:
+    """Return a variable that has no default. Raises ImproperlyConfigured naming it and what to set."""
+    value = str(env.str(name, default="")).strip()
+    if not value:
+        raise ImproperlyConfigured(f"{name} is not set. {fix}")
+    return value
+
+
+def encryption_keys(text: str) -> dict[str, bytes]:
+    """Read `id:base64,id:base64…`: each key has 32 bytes, the first one seals, all of them open.
+
+    Raises ImproperlyConfigured naming the key's id, never its value.
+    """
+    ring: dict[str, bytes] = {}
+    for entry in filter(None, map(str.strip, text.split(","))):
+        key_id, _, encoded = entry.partition(":")
+        if not key_id.isalnum() or not key_id.isascii() or key_id in ring:
+            raise ImproperlyConfigured(
+                f"NORTHSTAR_ENCRYPTION_KEYS: entry {len(ring) + 1} needs an id of its own, of letters and digits, then a colon."
+            )
+        ring[key_id] = _decoded(key_id, encoded)
+    if not ring:
+        raise ImproperlyConfigured(f"NORTHSTAR_ENCRYPTION_KEYS is not set. {_NEW_KEYS}")
+    return ring
+
+
+def _decoded(key_id: str, encoded: str) -> bytes:
+    try:
+        key = b64decode(encoded, validate=True)
+    except (binascii.Error, ValueError):
+        key = b""
+    if len(key) != ENCRYPTION_KEY_BYTES:
+        raise ImproperlyConfigured(
+            f"NORTHSTAR_ENCRYPTION_KEYS: key {key_id} is not the base64 of 32 bytes. {_NEW_KEYS}"
+        )
+    return key
+
+
+def generated_secret_key(home: Path) -> str:
+    """Return the lab's signing key, made by whichever process asks first."""
+    return _generated(home / "secret_key", get_random_secret_key())
+
+
+def generated_encryption_keys(home: Path) -> str:
+    """Return the lab's key ring, made by whichever process asks first."""
+    return _generated(home / "encryption_keys", "lab1:" + b64encode(secrets.token_bytes(ENCRYPTION_KEY_BYTES)).decode())
+
+
+def _generated(path: Path, candidate: str) -> str:
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+        draft.touch(mode=0o600)
+        draft.write_text(candidate, encoding="ascii")
+        try:
+            path.hardlink_to(draft)  # exactly one of several processes wins, and the file is never seen half written
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink()
+    return path.read_text(encoding="ascii").strip()

@@ -1,0 +1,5 @@
+"""Every URL of Northstar."""
+
+from django.urls import URLPattern, URLResolver
+
+urlpatterns: list[URLPattern | URLResolver] = []
