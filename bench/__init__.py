@@ -1,0 +1,1 @@
+"""Benchmarks: every figure is a ratio between Northstar and an honest baseline, measured in one run in alternating rounds."""
