@@ -21,6 +21,8 @@ class Cause:
     actor: str
     request_id: str = ""
     rationale: str = ""
+    may_switch: bool = True
+    """Whether the change may move data to another place; writing routes alone is a lesser right."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from northstar.modes import SYSTEM_TENANT
 from routing.models import OutboxEntry
 from routing.resolve import snapshot
 from routing.signals import route_changed
-from storage.kinds.event_stream import NewEvent
+from storage.kinds.events import NewEvent
 from storage.opening import open_store
 
 logger = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ def relay_outbox(limit: int = BATCH) -> RelayReport:
     An event that cannot be delivered stays, with its attempts and last error, and holds up its own stream only. An event that
     was delivered but not marked is recognised by its id, so each appears once. Several processes may run this at once.
     """
-    delivered, held = 0, []
+    delivered, held = 0, list[Q]()
     while delivered < limit and (entry := _next(held)):
         if entry.next_attempt_at <= datetime.now(UTC) and _deliver(entry):
             delivered += 1

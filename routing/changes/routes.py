@@ -11,6 +11,7 @@ from northstar.errors import (
     AlreadyExists,
     BackendNotImplemented,
     FieldError,
+    Forbidden,
     InvalidRequest,
     NotFound,
     VersionConflict,
@@ -140,7 +141,7 @@ def _replace(state: SnapshotRevision, route: Route, draft: RouteDraft, admitted:
     before = route_summary(route)
     switched = _is_switch(route, admitted, old)
     if switched:
-        _check_rationale(route, cause)
+        _check_switch(route, cause)
         route.previous_backend_type = route.backend_type
         route.switch_rationale = cause.rationale
         route.last_switch_time = now
@@ -209,7 +210,12 @@ def _check_revision(route: Route | None, expected: int | None) -> None:
         )
 
 
-def _check_rationale(route: Route, cause: Cause) -> None:
+def _check_switch(route: Route, cause: Cause) -> None:
+    if not cause.may_switch:
+        raise Forbidden(
+            f"This would switch resource_kind={route.resource_kind} away from backend_type={route.backend_type}.",
+            fix="Use an API key with the scope routes:switch.",
+        )
     if cause.rationale or route.tenant.effective_mode == LAB:
         return
     detail = "A switch needs a rationale outside of mode lab."
