@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar, Final, Protocol
 
+from northstar.errors import InvalidRequest
 from storage.documents import Expectation
 from storage.keys import Scope
 
@@ -56,6 +57,23 @@ class RangeRequest:
     first: int | None = None
     last: int | None = None
     suffix: int | None = None
+
+    def within(self, size: int) -> ByteRange | None:
+        """Return what of an object of `size` bytes is asked for, or None when nothing of it is (HTTP 416).
+
+        Raises InvalidRequest for a range that no object has: negative, ending before it starts, or both forms at once.
+        """
+        if self.suffix is not None and self.first is None and self.last is None and self.suffix >= 0:
+            return ByteRange(max(0, size - self.suffix), size) if self.suffix else None
+        if (
+            self.suffix is not None
+            or self.first is None
+            or self.first < 0
+            or (self.last is not None and self.last < self.first)
+        ):
+            raise InvalidRequest(f"The range {self.first}..{self.last} (suffix {self.suffix}) is not one.")
+        end = size if self.last is None else min(self.last + 1, size)
+        return ByteRange(self.first, end) if self.first < size else None
 
 
 @dataclass(frozen=True, slots=True)
