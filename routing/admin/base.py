@@ -1,0 +1,98 @@
+"""What the pages share: a change that is refused comes back as an error on the form that asked for it."""
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django import forms
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+
+from northstar.errors import NorthstarError
+from routing.audit import Cause
+
+if TYPE_CHECKING:
+    AnyModelAdmin = admin.ModelAdmin[Any]
+    AnyModelForm = forms.ModelForm[Any]
+else:  # the classes take no parameters at run time
+    AnyModelAdmin = admin.ModelAdmin
+    AnyModelForm = forms.ModelForm
+
+_REFUSAL = "northstar_refusal"
+BACKEND_CODES = frozenset({"UNSUPPORTED_BACKEND", "BACKEND_NOT_IMPLEMENTED", "FORBIDDEN_BACKEND_CLASS"})
+
+
+class RefusableForm(AnyModelForm):
+    """A form that can show why `routing.changes` refused what it asked for."""
+
+    refusal: ClassVar[NorthstarError | None] = None
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        if self.refusal is not None:
+            self._show(self.refusal)
+        return cleaned
+
+    def field_for(self, name: str) -> str:
+        """Return the form's name for a field that an error names."""
+        return name
+
+    def _show(self, refusal: NorthstarError) -> None:
+        for error in refusal.errors:
+            self._add(self.field_for(error.field), error.detail)
+        if not refusal.errors:
+            name = "backend_type" if refusal.code in BACKEND_CODES else ""
+            self._add(name, f"{refusal.detail} {refusal.fix}".strip())
+
+    def _add(self, name: str, text: str) -> None:
+        self.add_error(name if name in self.fields else None, text)
+
+
+class ChangesAdmin(AnyModelAdmin):
+    """Saves and deletes through `routing.changes`. A refusal rolls everything back and shows the form again."""
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Show or save the form."""
+        try:
+            return super().changeform_view(request, object_id, form_url, extra_context)
+        except NorthstarError as refusal:
+            setattr(request, _REFUSAL, refusal)
+            return super().changeform_view(request, object_id, form_url, extra_context)
+
+    def get_form(
+        self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
+    ) -> type[AnyModelForm]:
+        """Return the form class, which knows of a refusal of this request."""
+        form = super().get_form(request, obj, change, **kwargs)
+        return type(form.__name__, (form,), {"refusal": getattr(request, _REFUSAL, None)})
+
+
+class ReadOnlyAdmin(AnyModelAdmin):
+    """Shows rows that nobody changes here."""
+
+    actions = None
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Nobody."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody."""
+        return False
+
+
+def cause_of(request: HttpRequest, rationale: str = "") -> Cause:
+    """Who asks for a change in the admin, and why."""
+    return Cause(
+        actor=f"user:{request.user.get_username()}",
+        request_id=request.headers.get("X-Request-Id", ""),
+        rationale=rationale,
+    )

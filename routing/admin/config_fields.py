@@ -1,0 +1,139 @@
+"""Form fields for the config of every backend, made from the backends' own schemas.
+
+A form holds the fields of all of them; only those of the chosen backend and kind are read. So it works without JavaScript.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from django import forms
+
+from storage.config import MASK, BackendConfig
+from storage.registry import BACKENDS, KINDS, load
+
+CLEAR: Final = "clear"
+_REFERENCES: Final = ("env:", "file:")
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigGroup:
+    """The config fields of one backend for one primitive, under names of their own in the form."""
+
+    backend_type: str
+    primitive: str
+    schema: type[BackendConfig]
+
+    @property
+    def title(self) -> str:
+        """What the group is for: the backend and the kinds."""
+        kinds = [kind.title.lower() for kind in KINDS.values() if kind.primitive == self.primitive]
+        return f"{BACKENDS[self.backend_type].title}: config for {', '.join(kinds)}"
+
+    @property
+    def css_classes(self) -> list[str]:
+        """How the script finds the group."""
+        return ["northstar-config", f"backend-{self.backend_type}", f"primitive-{self.primitive}"]
+
+    def form_name(self, field: str) -> str:
+        """Return the form's name of a config field."""
+        return f"config-{self.backend_type}-{self.primitive}-{field}"
+
+    def form_names(self) -> list[str]:
+        """Return all names of the group in the form, a secret followed by its "remove" box."""
+        return [name for name, _ in self.fields({})]
+
+    def fields(self, stored: Mapping[str, Any]) -> Iterator[tuple[str, forms.Field]]:
+        """Yield the form fields, filled with the stored config."""
+        secrets = self.schema.secret_fields()
+        for name, schema in self.schema.model_json_schema()["properties"].items():
+            if name in secrets:
+                yield self.form_name(name), _secret_field(name, schema, stored.get(name))
+                yield self.form_name(f"{name}-{CLEAR}"), _clear_field(schema, stored.get(name))
+            else:
+                yield self.form_name(name), _plain_field(name, schema, stored.get(name, schema.get("default")))
+
+    def config_from(self, cleaned: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the config that the form asks for. Fields left empty, and defaults that were not stored, stay away."""
+        config: dict[str, Any] = {}
+        secrets = self.schema.secret_fields()
+        for name, info in self.schema.model_fields.items():
+            value = cleaned.get(self.form_name(name))
+            if name in secrets:
+                config |= _secret_value(name, value, bool(cleaned.get(self.form_name(f"{name}-{CLEAR}"))))
+            elif value not in (None, "") and (name in stored or value != info.default):
+                config[name] = value
+        return config
+
+
+def config_groups() -> list[ConfigGroup]:
+    """Return a group for every driver that has landed, in the order of the registry."""
+    return [
+        ConfigGroup(backend_type, primitive, load(path).Config)
+        for backend_type, backend in BACKENDS.items()
+        for primitive, path in sorted(backend.serves.items())
+        if path is not None
+    ]
+
+
+def _plain_field(name: str, schema: dict[str, Any], value: Any) -> forms.Field:
+    shape = _shape(schema)
+    common = {
+        "label": _label(name, schema),
+        "help_text": schema.get("description", ""),
+        "required": False,
+        "initial": value,
+    }
+    if "enum" in shape:
+        return forms.ChoiceField(choices=[(choice, choice) for choice in shape["enum"]], **common)
+    match shape.get("type"):
+        case "boolean":
+            return forms.BooleanField(**common)
+        case "integer":
+            return forms.IntegerField(min_value=shape.get("minimum"), max_value=shape.get("maximum"), **common)
+        case "number":
+            return forms.FloatField(min_value=shape.get("minimum"), max_value=shape.get("maximum"), **common)
+        case "array" | "object":
+            return forms.JSONField(**common)
+        case _:
+            return forms.CharField(**common)
+
+
+def _secret_field(name: str, schema: dict[str, Any], stored: Any) -> forms.Field:
+    if stored is None:
+        state = "Not set."
+    elif stored == MASK:
+        state = "Set. Leave it empty to keep it."
+    else:
+        state = f"Set to the reference {stored['$secret']}. Leave it empty to keep it."
+    where = "Give the secret itself, or where it lies: env:NORTHSTAR_SECRET_… or file:<name in the secrets folder>."
+    return forms.CharField(
+        label=_label(name, schema),
+        required=False,
+        strip=False,
+        widget=forms.PasswordInput(render_value=False, attrs={"autocomplete": "new-password"}),
+        help_text=" ".join(filter(None, [schema.get("description", ""), state, where])),
+    )
+
+
+def _clear_field(schema: dict[str, Any], stored: Any) -> forms.Field:
+    label = f"Remove {_label('secret', schema).lower()}"
+    return forms.BooleanField(label=label, required=False, disabled=stored is None)
+
+
+def _secret_value(name: str, value: Any, clear: bool) -> dict[str, Any]:
+    if clear:
+        return {name: None}
+    if not value:
+        return {}
+    return {name: {"$secret": value} if value.startswith(_REFERENCES) else value}
+
+
+def _shape(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema of the value itself: an optional field's is one of two."""
+    options = [option for option in schema.get("anyOf", []) if option.get("type") != "null"]
+    return options[0] if options else schema
+
+
+def _label(name: str, schema: dict[str, Any]) -> str:
+    return str(schema.get("title") or name.replace("_", " ").capitalize())

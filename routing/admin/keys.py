@@ -1,0 +1,133 @@
+"""API keys in the back office: issued with a token that is shown once, revoked, never deleted."""
+
+from typing import Any, ClassVar
+from weakref import WeakKeyDictionary
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils.cache import add_never_cache_headers
+
+from routing.admin.base import ChangesAdmin, RefusableForm, cause_of
+from routing.admin_site import site
+from routing.keys import SCOPES, is_active, issue_key, revoke_key
+from routing.models import ApiKey
+
+_issued: WeakKeyDictionary[HttpRequest, str] = WeakKeyDictionary()
+"""The token of a request that is being answered: the only place it ever lies, and it goes with the request."""
+
+
+class ApiKeyForm(RefusableForm):
+    """What a key may do."""
+
+    scopes = forms.MultipleChoiceField(
+        choices=[(scope, scope) for scope in SCOPES],
+        widget=forms.CheckboxSelectMultiple,
+        help_text="act:tenants is for keys of t_system only.",
+    )
+    envs = forms.CharField(
+        label="Environments",
+        required=False,
+        help_text="Separated by spaces or commas, such as: dev staging. Empty means all.",
+    )
+
+    class Meta:
+        model = ApiKey
+        fields: ClassVar[list[str]] = ["tenant", "label", "scopes", "envs", "expires_at"]
+
+    def clean_envs(self) -> list[str]:
+        """Return the names of the environments."""
+        return str(self.cleaned_data["envs"]).replace(",", " ").split()
+
+    def field_for(self, name: str) -> str:
+        """Return the form's name for a field that an error names."""
+        return "tenant" if name == "tenant_id" else name
+
+
+@admin.register(ApiKey, site=site)
+class ApiKeyAdmin(ChangesAdmin):
+    """A key is seen but not changed: what it may do is fixed when it is issued."""
+
+    form = ApiKeyForm
+    raw_id_fields = ["tenant"]
+    list_display = [
+        "__str__",
+        "tenant",
+        "label",
+        "scopes",
+        "envs",
+        "active",
+        "created_at",
+        "expires_at",
+        "last_used_at",
+    ]
+    list_filter = ["tenant", ("revoked_at", admin.EmptyFieldListFilter)]
+    list_select_related = ["tenant"]
+    search_fields = ["key_id", "label", "tenant__tenant_id", "created_by"]
+    actions = ["revoke"]
+
+    @admin.display(boolean=True, description="active")
+    def active(self, key: ApiKey) -> bool:
+        """Whether the key opens anything."""
+        return is_active(key)
+
+    @admin.action(description="Revoke selected API keys", permissions=["change"])
+    def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
+        """End the keys at once and for ever."""
+        keys = [revoke_key(key.key_id, cause_of(request)) for key in queryset]
+        self.message_user(request, f"Revoked: {', '.join(map(str, keys))}.", messages.SUCCESS)
+
+    def get_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> list[str]:
+        """Return what is asked for, and of a key that stands also what became of it."""
+        asked = ["tenant", "label", "scopes", "envs", "expires_at"]
+        return (
+            asked
+            if obj is None
+            else ["key_id", *asked, "active", "created_at", "created_by", "revoked_at", "last_used_at"]
+        )
+
+    def get_readonly_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> list[str]:
+        """Return everything of a key that stands."""
+        return [] if obj is None else self.get_fields(request, obj)
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Show the key, without buttons that would save nothing."""
+        hidden = {"show_save": False, "show_save_and_continue": False, "show_save_and_add_another": False}
+        return super().change_view(request, object_id, form_url, {**hidden, **(extra_context or {})})
+
+    def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:
+        """Issue the key; a key that stands is not changed."""
+        if change:
+            return
+        given = form.cleaned_data
+        key, token = issue_key(
+            given["tenant"],
+            given["label"],
+            given["scopes"],
+            envs=given["envs"],
+            expires_at=given["expires_at"],
+            cause=cause_of(request),
+        )
+        obj.pk = key.pk
+        obj.refresh_from_db()
+        _issued[request] = token
+
+    def response_add(self, request: HttpRequest, obj: ApiKey, post_url_continue: str | None = None) -> HttpResponse:
+        """Show the token, this once, in the answer itself: no session, no message and no cookie ever holds it."""
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "API key issued",
+            "key": obj,
+            "token": _issued.pop(request),
+        }
+        response = TemplateResponse(request, "admin/routing/apikey/issued.html", context)
+        add_never_cache_headers(response)
+        return response
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody: the audit trail names keys."""
+        return False

@@ -1,0 +1,22 @@
+"""Control-plane events on their way to their streams, for seeing what waits and why."""
+
+from django.contrib import admin
+
+from routing.admin.base import ReadOnlyAdmin
+from routing.admin_site import site
+from routing.models import OutboxEntry
+
+
+@admin.register(OutboxEntry, site=site)
+class OutboxEntryAdmin(ReadOnlyAdmin):
+    """Nothing is lost while an entry waits: it is delivered as soon as its stream has a route that answers."""
+
+    list_display = ["created_at", "action", "tenant_id", "env", "stream_id", "delivered_at", "attempts", "last_error"]
+    list_filter = [("delivered_at", admin.EmptyFieldListFilter), "tenant_id", "stream_id"]
+    list_select_related = ["change"]
+    ordering = ["-id"]
+
+    @admin.display(description="event")
+    def action(self, entry: OutboxEntry) -> str:
+        """The event's type."""
+        return entry.change.action

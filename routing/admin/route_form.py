@@ -1,0 +1,110 @@
+"""The form of a route: its key, its backend, the config that the backend asks for, and why."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from django import forms
+
+from routing.admin.base import RefusableForm
+from routing.admin.config_fields import ConfigGroup, config_groups
+from routing.admission import RouteDraft
+from routing.changes import RouteUpdate
+from routing.models import Route
+from storage.registry import BACKENDS, KINDS
+
+RATIONALE = "rationale"
+SEEN_REVISION = "seen_revision"
+
+
+class RouteForm(RefusableForm):
+    """Turns what was typed into a draft or an update; `routing.changes` alone judges it."""
+
+    groups: ClassVar[list[ConfigGroup]] = []
+    stored: ClassVar[Route | None] = None
+
+    resource_kind = forms.ChoiceField(label="Resource kind")
+    backend_type = forms.ChoiceField(
+        label="Backend", help_text="In modes other than lab, only cloud backends are allowed."
+    )
+    rationale = forms.CharField(
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 2}),
+        help_text="Why this change. Outside of mode lab a switch to another place needs one.",
+    )
+    seen_revision = forms.IntegerField(required=False, widget=forms.HiddenInput)
+
+    class Meta:
+        model = Route
+        fields = ("resource_kind", "tenant", "env", "project_id", "backend_type", "enabled", "tier", "cost_notes")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if kind := self.fields.get("resource_kind"):
+            kind.choices = [(name, f"{name} ({entry.title})") for name, entry in KINDS.items()]
+        if backend := self.fields.get("backend_type"):
+            backend.choices = [(name, f"{entry.title} ({entry.backend_class})") for name, entry in BACKENDS.items()]
+            primitives = {name: entry.primitive for name, entry in KINDS.items()}
+            backend.widget.attrs["data-primitives"] = json.dumps(primitives)
+            backend.widget.attrs["data-kind"] = self.stored.resource_kind if self.stored else ""
+        if self.stored is not None and SEEN_REVISION in self.fields:
+            self.fields[SEEN_REVISION].initial = self.stored.revision
+
+    def field_for(self, name: str) -> str:
+        """Return the form's name for a field that an error names: a config field is the chosen backend's."""
+        part, _, field = name.partition(".")
+        if part == "config" and (group := self._group()):
+            return group.form_name(field.partition(".")[0])
+        return {"switch_rationale": RATIONALE, "tenant_id": "tenant"}.get(name, name)
+
+    def draft(self) -> RouteDraft:
+        """Return the new route that was asked for."""
+        given = self.cleaned_data
+        return RouteDraft(
+            resource_kind=given["resource_kind"],
+            tenant_id=given["tenant"].pk,
+            env=given["env"],
+            project_id=given["project_id"] or None,
+            backend_type=given["backend_type"],
+            config=self._config(),
+            tier=given["tier"],
+            cost_notes=given["cost_notes"],
+            enabled=given["enabled"],
+        )
+
+    def update(self) -> RouteUpdate:
+        """Return the changes that were asked for."""
+        given = self.cleaned_data
+        return RouteUpdate(
+            backend_type=given["backend_type"],
+            config=self._config(),
+            tier=given["tier"],
+            cost_notes=given["cost_notes"],
+            enabled=given["enabled"],
+        )
+
+    def _group(self) -> ConfigGroup | None:
+        kind = self.stored.resource_kind if self.stored else self.cleaned_data.get("resource_kind", "")
+        chosen = (self.cleaned_data.get("backend_type"), KINDS[kind].primitive if kind in KINDS else "")
+        return next((group for group in self.groups if (group.backend_type, group.primitive) == chosen), None)
+
+    def _config(self) -> dict[str, Any]:
+        group = self._group()
+        return group.config_from(self.cleaned_data, _config_of(self.stored, group)) if group else {}
+
+
+def route_form(stored: Route | None) -> type[RouteForm]:
+    """Return the form class for a new route, or for a stored one, with the config fields of every backend that has landed."""
+    groups = config_groups()
+    fields: dict[str, Any] = {}
+    for group in groups:
+        fields |= dict(group.fields(_config_of(stored, group)))
+    return type("RouteForm", (RouteForm,), {**fields, "groups": groups, "stored": stored})
+
+
+def _config_of(stored: Route | None, group: ConfigGroup) -> Mapping[str, Any]:
+    """The stored config, where it is the group's."""
+    if stored is None or stored.backend_type != group.backend_type:
+        return {}
+    kind = KINDS.get(stored.resource_kind)
+    return stored.config if kind and kind.primitive == group.primitive else {}

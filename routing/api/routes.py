@@ -1,0 +1,126 @@
+"""Routes over REST: list, create or flip, read, change, delete."""
+
+from typing import ClassVar, Final
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from northstar.api import ApiView, expected_version, page
+from northstar.errors import NotFound
+from northstar.idempotency import IdempotentPost
+from routing.admission import RouteDraft
+from routing.api.access import check_env, tenant_named, visible
+from routing.api.bodies import RouteEdit, RouteIn, RouteOut, RoutePage, RouteQuery
+from routing.api.paging import read_page
+from routing.audit import Cause, route_summary
+from routing.changes import RouteUpdate, delete_route, put_route, update_route
+from routing.models import Route
+
+SWITCH_SCOPE: Final = "routes:switch"
+
+
+class RouteView(ApiView):
+    """What the calls on routes share."""
+
+    def visible_routes(self) -> QuerySet[Route]:
+        """The routes that the caller may know of."""
+        return visible(Route.objects.all(), self.credential, self.context)
+
+    def find(self, route_id: int) -> Route:
+        """Return a route of the caller's. Raises NotFound, for another tenant's just as for none."""
+        route = self.visible_routes().filter(pk=route_id).first()
+        if route is None:
+            raise NotFound(
+                f"There is no route {route_id}.", fix="GET /api/v1/routing/routes lists those that you may see."
+            )
+        return route
+
+    def cause(self, rationale: str = "") -> Cause:
+        """Who asks for a change, and why."""
+        return Cause(
+            actor=self.context.actor,
+            request_id=self.context.request_id,
+            rationale=rationale,
+            may_switch=SWITCH_SCOPE in self.credential.key.scopes,
+        )
+
+
+class Routes(IdempotentPost, RouteView):
+    """The routes that the caller may see."""
+
+    scopes: ClassVar[dict[str, str]] = {"GET": "routes:read", "POST": "routes:write"}
+
+    @extend_schema(operation_id="routes_list", parameters=[RouteQuery], responses=RoutePage)
+    def get(self, request: Request) -> Response:  # noqa: ARG002
+        """List routes in the order of their ids. An operator that names no tenant sees those of all."""
+        query = self.query(RouteQuery)
+        tenant_named(query.tenant_id, self.credential, self.context)
+        filters = query.model_dump(exclude={"limit", "cursor"}, exclude_none=True)
+        rows, cursor = read_page(
+            self.visible_routes().filter(**filters),
+            purpose="routes",
+            binding=(
+                self.credential.key.key_id,
+                self.context.tenant_id,
+                *(f"{k}={filters[k]}" for k in sorted(filters)),
+            ),
+            limit=query.limit,
+            cursor=query.cursor,
+        )
+        return page([route_summary(route) for route in rows], cursor)
+
+    @extend_schema(operation_id="routes_put", request=RouteIn, responses={200: RouteOut, 201: RouteOut})
+    def post(self, request: Request) -> Response:
+        """Create a route (201), or replace the one with the same four-part key (200): a flip. `If-Match` guards a flip."""
+        body = self.body(RouteIn)
+        cause = self.cause(body.switch_rationale)
+        route, created = put_route(self._draft(body), cause, expected_revision=expected_version(request))
+        return _answer(route, status=201 if created else 200)
+
+    def _draft(self, body: RouteIn) -> RouteDraft:
+        env = self.context.env if body.env is None else body.env
+        check_env(env, self.credential)
+        return RouteDraft(
+            resource_kind=body.resource_kind,
+            tenant_id=tenant_named(body.tenant_id, self.credential, self.context),
+            env=env,
+            project_id=body.project_id,
+            backend_type=body.backend_type,
+            config=body.config,
+            tier=body.tier,
+            cost_notes=body.cost_notes,
+            enabled=body.enabled,
+        )
+
+
+class OneRoute(RouteView):
+    """One route of the caller's."""
+
+    scopes: ClassVar[dict[str, str]] = {"GET": "routes:read", "PATCH": "routes:write", "DELETE": "routes:write"}
+
+    @extend_schema(operation_id="routes_get", responses=RouteOut)
+    def get(self, request: Request, route_id: int) -> Response:  # noqa: ARG002
+        """Read a route; secrets are `****`. The ETag is its revision."""
+        return _answer(self.find(route_id))
+
+    @extend_schema(operation_id="routes_change", request=RouteEdit, responses=RouteOut)
+    def patch(self, request: Request, route_id: int) -> Response:
+        """Change the fields that are given; a config replaces the whole config. `If-Match` guards against a change in between."""
+        body = self.body(RouteEdit)
+        route = self.find(route_id)
+        given = body.model_dump(exclude_unset=True, exclude={"switch_rationale"})
+        update = RouteUpdate(**given)
+        cause = self.cause(body.switch_rationale)
+        return _answer(update_route(route.pk, update, cause, expected_revision=expected_version(request)))
+
+    @extend_schema(operation_id="routes_delete", responses={204: None})
+    def delete(self, request: Request, route_id: int) -> Response:
+        """Delete a route; the data behind it stays where it is."""
+        delete_route(self.find(route_id).pk, self.cause(), expected_revision=expected_version(request))
+        return Response(status=204)
+
+
+def _answer(route: Route, status: int = 200) -> Response:
+    return Response(route_summary(route), status=status, headers={"ETag": f'"{route.revision}"'})

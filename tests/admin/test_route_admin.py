@@ -1,0 +1,189 @@
+"""Routes in the back office: same validation, guard, audit and events as the API."""
+
+import pytest
+
+from routing.changes import create_route, update_route
+from routing.changes.routes import RouteUpdate
+from routing.models import OutboxEntry, Route, RouteChange
+from tests.routing.conftest import CAUSE, draft
+from tests.routing.vault import CANARY
+
+ADD = "/admin/routing/route/add/"
+
+
+def typed(**changes) -> dict[str, str]:
+    """What a browser sends for a new route."""
+    return {
+        "resource_kind": "tabular_store",
+        "tenant": "acme",
+        "env": "dev",
+        "project_id": "",
+        "backend_type": "vault",
+        "enabled": "on",
+        "tier": "",
+        "cost_notes": "",
+        "rationale": "",
+        "config-vault-documents-place": "here",
+        "config-vault-documents-password": "",
+        "config-vault-documents-pool": "4",
+        **changes,
+    }
+
+
+def page_of(route: Route) -> str:
+    return f"/admin/routing/route/{route.pk}/change/"
+
+
+def errors(response) -> dict[str, list[str]]:
+    return dict(response.context["adminform"].form.errors)
+
+
+def test_a_route_is_created_with_audit_and_events(boss, acme):
+    response = boss.post(ADD, typed(tier="pro"))
+    assert response.status_code == 302, errors(response)
+    route = Route.objects.get()
+    assert (route.config, route.tier, route.created_by) == ({"place": "here"}, "pro", "user:alice")
+    assert RouteChange.objects.first().action == "ROUTE_CREATED"
+    assert OutboxEntry.objects.count() == 2
+
+
+def test_a_switch_records_the_rationale_that_was_typed(boss, acme):
+    route = create_route(draft(), CAUSE)
+    changed = typed(**{"config-vault-documents-place": "there", "rationale": "cheaper", "seen_revision": "1"})
+    assert boss.post(page_of(route), changed).status_code == 302
+    route.refresh_from_db()
+    assert (route.config, route.switch_rationale, route.revision) == ({"place": "there"}, "cheaper", 2)
+    change = RouteChange.objects.first()
+    assert (change.action, change.actor) == ("ROUTE_BACKEND_SWITCHED", "user:alice")
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "words"),
+    [
+        ({"config-vault-documents-place": ""}, "config-vault-documents-place", "required"),
+        ({"config-vault-documents-pool": "99"}, "config-vault-documents-pool", "64"),
+        ({"config-vault-documents-password": "env:HOME"}, "config-vault-documents-password", "env:NORTHSTAR_SECRET_"),
+        ({"backend_type": "s3"}, "backend_type", "resource_kind=tabular_store"),
+        ({"resource_kind": "event_stream", "backend_type": "weak"}, "backend_type", "ordered_scan"),
+        ({"tenant": "nobody"}, "tenant", ""),
+        ({"env": "Dev"}, "env", ""),
+        ({"resource_kind": "teapot"}, "resource_kind", ""),
+    ],
+)
+def test_a_refusal_lands_on_the_field_that_caused_it_and_writes_nothing(boss, acme, changes, field, words):
+    rows = RouteChange.objects.count()
+    response = boss.post(ADD, typed(**changes))
+    assert response.status_code == 200
+    assert list(errors(response)) == [field]
+    assert words in str(errors(response)[field])
+    assert (Route.objects.count(), RouteChange.objects.count()) == (0, rows)
+
+
+def test_a_second_route_with_the_same_key_is_refused(boss, acme):
+    create_route(draft(), CAUSE)
+    response = boss.post(ADD, typed())
+    assert response.status_code == 200
+    assert Route.objects.count() == 1
+
+
+def test_the_filesystem_is_refused_for_a_sellable_tenant(boss, initech):
+    response = boss.post(ADD, typed(tenant="initech", backend_type="filesystem"))
+    assert "is not allowed in mode saas" in str(errors(response)["backend_type"])
+    assert not Route.objects.exists()
+
+
+def test_a_switch_of_a_sellable_tenant_asks_for_the_rationale(boss, initech):
+    route = create_route(draft("initech"), CAUSE)
+    changed = typed(**{"config-vault-documents-place": "there", "seen_revision": "1"})
+    assert list(errors(boss.post(page_of(route), changed))) == ["rationale"]
+
+
+def test_a_form_opened_before_somebody_elses_change_is_refused(boss, acme):
+    route = create_route(draft(), CAUSE)
+    update_route(route.pk, RouteUpdate(tier="theirs"), CAUSE)
+    response = boss.post(page_of(route), typed(tier="mine", seen_revision="1"))
+    assert "revision 2, not 1" in str(errors(response)["__all__"])
+    assert Route.objects.get().tier == "theirs"
+
+
+def test_the_key_of_a_route_cannot_be_changed(boss, acme, globex):
+    route = create_route(draft(), CAUSE)
+    boss.post(
+        page_of(route), typed(tenant="globex", env="prod", resource_kind="event_stream", seen_revision="1", tier="x")
+    )
+    route.refresh_from_db()
+    assert (route.tenant_id, route.env, route.resource_kind, route.tier) == ("acme", "dev", "tabular_store", "x")
+
+
+def test_a_secret_is_typed_once_and_never_shown(boss, acme):
+    boss.post(ADD, typed(**{"config-vault-documents-password": CANARY}))
+    route = Route.objects.get()
+    assert route.config["password"] == "****"
+    pages = [page_of(route), "/admin/routing/route/", "/admin/routing/routechange/", f"{page_of(route)}../history/"]
+    pages.append(f"/admin/routing/routechange/{RouteChange.objects.first().pk}/change/")
+    for page in pages:
+        assert CANARY not in boss.get(page, follow=True).content.decode()
+    assert "Set. Leave it empty to keep it." in boss.get(page_of(route)).content.decode()
+
+
+def test_a_secret_left_empty_is_kept_and_a_ticked_box_removes_it(boss, acme):
+    boss.post(ADD, typed(**{"config-vault-documents-password": CANARY}))
+    route = Route.objects.get()
+    boss.post(page_of(route), typed(tier="x", seen_revision="1"))
+    route.refresh_from_db()
+    assert (route.config["password"], route.tier) == ("****", "x")
+    boss.post(page_of(route), typed(**{"config-vault-documents-password-clear": "on", "seen_revision": "2"}))
+    route.refresh_from_db()
+    assert route.sealed_secrets == ""
+
+
+def test_a_reference_is_typed_as_text_and_shown(boss, acme):
+    boss.post(ADD, typed(**{"config-vault-documents-password": "env:NORTHSTAR_SECRET_VAULT"}))
+    route = Route.objects.get()
+    assert route.config["password"] == {"$secret": "env:NORTHSTAR_SECRET_VAULT"}
+    assert "the reference env:NORTHSTAR_SECRET_VAULT" in boss.get(page_of(route)).content.decode()
+
+
+def test_the_form_helps_with_every_backends_config(boss, acme):
+    html = boss.get(ADD).content.decode()
+    assert "Where the data lies." in html
+    assert "config-filesystem-documents-base_dir" in html
+    assert "config-filesystem-blobs-base_dir" in html
+
+
+def test_deleting_goes_through_the_trail_one_by_one_and_in_bulk(boss, acme):
+    routes = [create_route(draft(env=env), CAUSE) for env in ("dev", "staging", "prod")]
+    boss.post(f"/admin/routing/route/{routes[0].pk}/delete/", {"post": "yes"})
+    chosen = [str(route.pk) for route in routes[1:]]
+    boss.post("/admin/routing/route/", {"action": "delete_selected", "_selected_action": chosen, "post": "yes"})
+    assert not Route.objects.exists()
+    deleted = RouteChange.objects.filter(action="ROUTE_DELETED", actor="user:alice")
+    assert deleted.count() == 3
+
+
+def test_the_list_filters_and_searches(boss, acme, globex):
+    create_route(draft(), CAUSE)
+    create_route(draft("globex", env="prod"), CAUSE)
+    for query, there, absent in (
+        ("?env=prod", "globex", "acme"),
+        ("?q=acme", "acme", "globex"),
+        ("?backend_type=vault", "acme", "x"),
+    ):
+        rows = boss.get(f"/admin/routing/route/{query}").context["cl"].queryset
+        names = {route.tenant_id for route in rows}
+        assert there in names
+        assert absent not in names
+
+
+def test_the_history_of_a_route_is_its_part_of_the_trail(boss, acme):
+    route = create_route(draft(), CAUSE)
+    create_route(draft(env="prod"), CAUSE)
+    response = boss.get(f"/admin/routing/route/{route.pk}/history/", follow=True)
+    assert [change.route_id for change in response.context["cl"].queryset] == [route.pk]
+
+
+def test_the_list_costs_the_same_queries_for_many_routes(boss, acme, django_assert_max_num_queries):
+    for env in ("a", "b", "c", "d", "e"):
+        create_route(draft(env=env), CAUSE)
+    with django_assert_max_num_queries(12):
+        boss.get("/admin/routing/route/")
