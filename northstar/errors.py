@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +25,18 @@ class NorthstarError(Exception):
     status: ClassVar[int] = 500
     title: ClassVar[str] = "Internal error"
     retryable: ClassVar[bool] = False
+    retry_after: int | None = None
+    """Seconds after which a retry may help; sent as `Retry-After`."""
 
     def __init__(self, detail: str, *, fix: str = "", errors: Sequence[FieldError] = ()) -> None:
         super().__init__(detail)
         self.detail = detail
         self.fix = fix
         self.errors = tuple(errors)
+
+    def facts(self) -> dict[str, Any]:
+        """Return what a program may want to know besides the sentence: further members of the error body."""
+        return {}
 
 
 class InvalidRequest(NorthstarError):
@@ -151,6 +157,7 @@ class RateLimited(NorthstarError):
     """Too many requests or streams at once."""
 
     code, status, title, retryable = "RATE_LIMITED", 429, "Rate limited", True
+    retry_after = 1
 
 
 class NoRouteConfigured(NorthstarError):

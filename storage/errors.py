@@ -1,7 +1,7 @@
 """What a store can answer besides a value: few classes, each with a stable code and `retryable`."""
 
 from decimal import Decimal
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from northstar.errors import (
     AlreadyExists,
@@ -64,6 +64,9 @@ class CursorGone(NorthstarError):
         self.earliest = earliest
         self.tail = tail
 
+    def facts(self) -> dict[str, Any]:
+        return {"reason": self.reason, "earliest": self.earliest, "tail": self.tail}
+
 
 class ValueTooLarge(TooLarge):
     """A document, an atomic write or an object is over a limit; refused whole, with the limit and the size."""
@@ -84,6 +87,9 @@ class CeilingReached(QuotaExceeded):
         self.used = used
         self.limit = limit
 
+    def facts(self) -> dict[str, Any]:
+        return {"field": self.field, "used": self.used, "limit": self.limit}
+
 
 class FloorReached(Conflict):
     """A decrement would pass a floor; nothing was changed. `used` is the value now, `limit` the floor."""
@@ -96,11 +102,15 @@ class FloorReached(Conflict):
         self.used = used
         self.limit = limit
 
+    def facts(self) -> dict[str, Any]:
+        return {"field": self.field, "used": self.used, "limit": self.limit}
+
 
 class BackendUnavailable(NorthstarError):
     """The backend did not answer in time or cannot write now. The write may be retried with the same operation id."""
 
     code, status, title, retryable = "BACKEND_UNAVAILABLE", 503, "Backend unavailable", True
+    retry_after = 1
 
 
 class Throttled(BackendUnavailable):

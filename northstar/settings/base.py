@@ -66,7 +66,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "northstar.middleware.RequestIds",
-    "northstar.middleware.Measured",
+    "northstar.metrics.Measured",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -127,8 +127,8 @@ CACHES: dict[str, dict[str, Any]] = {
 # The API -----------------------------------------------------------------------------------------------------------------
 
 REST_FRAMEWORK: dict[str, Any] = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["northstar.api.KeyAuthentication"],
-    "DEFAULT_PERMISSION_CLASSES": ["northstar.api.ScopePermission"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["northstar.access.KeyAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["northstar.access.ScopePermission"],
     "DEFAULT_RENDERER_CLASSES": ["northstar.rendering.JsonRenderer"],
     "DEFAULT_PARSER_CLASSES": [],
     "DEFAULT_SCHEMA_CLASS": "northstar.schema.Operation",

@@ -1,0 +1,115 @@
+"""The OpenAPI description: pydantic models as bodies, answers and queries; the same problem answers for every call."""
+
+from typing import Any, Final
+
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.types import OpenApiTypes
+
+PROBLEMS: Final = {
+    "400": "The request, its context or its body is not valid.",
+    "401": "No API key, or one that is not valid.",
+    "403": "The key, the tenant or the mode may not do this.",
+    "404": "Not there, or not the caller's.",
+    "405": "The address has no such method.",
+    "409": "It exists already, or somebody else was faster.",
+    "412": "It has another version than expected.",
+    "413": "Too large.",
+    "422": "An Idempotency-Key reused, or a checksum that does not match.",
+    "423": "A strategy lock forbids it.",
+    "429": "A quota or a rate is used up.",
+    "500": "No route is configured, or something went wrong inside.",
+    "501": "No driver serves this kind on this backend.",
+    "502": "The backend refused.",
+    "503": "The backend does not answer; Retry-After says when to come back.",
+}
+
+PROBLEM_SCHEMA: Final[dict[str, Any]] = {
+    "type": "object",
+    "description": "An error (RFC 9457): what happened, which thing, what to do.",
+    "required": ["type", "title", "status", "detail", "error_code", "fix", "request_id", "errors"],
+    "properties": {
+        "type": {"type": "string", "examples": ["urn:northstar:error:NOT_FOUND"]},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string", "description": "What happened, and to which thing."},
+        "error_code": {"type": "string", "description": "Stable: branch on this."},
+        "fix": {"type": "string", "description": "What to do; may be empty."},
+        "request_id": {"type": "string"},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["field", "code", "detail"],
+                "properties": {
+                    "field": {"type": "string"},
+                    "code": {"type": "string"},
+                    "detail": {"type": "string"},
+                },
+            },
+        },
+    },
+}
+
+CONTEXT_HEADERS: Final = {
+    "X-Env": "Environment; `dev` when left out.",
+    "X-Project-Id": "Project; its own route comes before the tenant's.",
+    "X-App-Id": "Application.",
+    "X-User-Id": "The user on whose behalf the application acts.",
+    "X-Surface-Id": "Surface, in any spelling of the alias table.",
+    "X-Tenant-Id": "May repeat the key's tenant; an operator's key may name another.",
+    "X-Mode": "May repeat the tenant's mode.",
+    "X-Request-Id": "Echoed in the answer and in every log line.",
+}
+
+
+class KeyScheme(OpenApiAuthenticationExtension):
+    """How a call is authenticated."""
+
+    target_class = "northstar.access.KeyAuthentication"
+    name = "apiKey"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:  # noqa: ARG002
+        return {"type": "http", "scheme": "bearer", "bearerFormat": "ns_<id>_<secret>"}
+
+
+class Operation(AutoSchema):
+    """One call. A body or an answer that its view does not describe is an object."""
+
+    def get_request_serializer(self) -> Any:
+        return OpenApiTypes.OBJECT
+
+    def get_response_serializers(self) -> Any:
+        return OpenApiTypes.OBJECT
+
+    def get_tags(self) -> list[str]:
+        parts = [part for part in self.path.split("/") if part and not part.startswith("{")]
+        return [part for part in parts if part not in {"api", "v1", "storage"}][:1]
+
+
+def complete(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:  # noqa: ARG001
+    """Give every call the context's headers and the problem answers."""
+    components = result.setdefault("components", {})
+    components.setdefault("schemas", {})["Problem"] = PROBLEM_SCHEMA
+    components["responses"] = {
+        f"Problem{status}": {
+            "description": text,
+            "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+        for status, text in PROBLEMS.items()
+    }
+    components["parameters"] = {
+        name: {"name": name, "in": "header", "required": False, "schema": {"type": "string"}, "description": text}
+        for name, text in CONTEXT_HEADERS.items()
+    }
+    for path in result["paths"].values():
+        for operation in path.values():
+            _complete_call(operation)
+    return result
+
+
+def _complete_call(operation: dict[str, Any]) -> None:
+    parameters = operation.setdefault("parameters", [])
+    parameters += [{"$ref": f"#/components/parameters/{name}"} for name in CONTEXT_HEADERS]
+    for status in PROBLEMS:
+        operation["responses"].setdefault(status, {"$ref": f"#/components/responses/Problem{status}"})

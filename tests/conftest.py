@@ -1,0 +1,135 @@
+"""The cast of every test: acme owns things, globex must never see them; a lab of its own below tmp_path."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from northstar.modes import LAB, SYSTEM_TENANT, T_SYSTEM
+from northstar.rendering import dumps
+from routing.changes import Cause, RouteDraft, create_route, create_tenant
+from routing.keys import ACT_FOR_TENANTS, SCOPES, issue_key
+from routing.models import Route, Tenant
+from routing.resolve import invalidate
+from storage.opening import close_adapters
+from storage.registry import KINDS
+
+CAUSE = Cause("user:alice", request_id="req-test")
+TENANT_SCOPES = tuple(scope for scope in SCOPES if scope != ACT_FOR_TENANTS)
+
+
+@pytest.fixture(autouse=True)
+def lab(settings, tmp_path: Path) -> Iterator[Path]:
+    """A home for this test alone, and no memory of routes from the test before."""
+    settings.NORTHSTAR_HOME = tmp_path
+    settings.NORTHSTAR_ALLOWED_ROOTS = [str(tmp_path)]
+    settings.NORTHSTAR_SECRETS_DIR = tmp_path / "secrets"
+    settings.NORTHSTAR_SNAPSHOT_POLL_SECONDS = 0
+    invalidate()
+    yield tmp_path
+    close_adapters()
+    invalidate()
+
+
+@pytest.fixture
+def acme(db) -> Tenant:
+    return create_tenant("acme", "Acme", LAB, CAUSE)
+
+
+@pytest.fixture
+def globex(db) -> Tenant:
+    return create_tenant("globex", "Globex", LAB, CAUSE)
+
+
+@pytest.fixture
+def system(db) -> Tenant:
+    return create_tenant(SYSTEM_TENANT, "Northstar itself", T_SYSTEM, CAUSE)
+
+
+def token(tenant: Tenant, scopes: Any = TENANT_SCOPES, **options: Any) -> str:
+    """Issue a key with every scope of a tenant, or those named, and return its token."""
+    return issue_key(tenant, "test", scopes, cause=CAUSE, **options)[1]
+
+
+def filesystem_routes(tenant: Tenant, env: str = "dev") -> list[Route]:
+    """Give the tenant a filesystem route for every kind."""
+    return [
+        create_route(RouteDraft(resource_kind=kind, tenant_id=tenant.pk, env=env, backend_type="filesystem"), CAUSE)
+        for kind in KINDS
+    ]
+
+
+class Api:
+    """A client of one key. Bodies that are no bytes are sent as JSON; headers are named as on the wire."""
+
+    def __init__(self, token: str, **headers: str) -> None:
+        self._client = Client(raise_request_exception=False)
+        self._headers = {"Authorization": f"Bearer {token}", **headers}
+
+    def request(self, method: str, path: str, body: Any = None, *, content_type: str = "", headers: Any = None) -> Any:
+        content: dict[str, Any] = {}
+        if isinstance(body, bytes):
+            content = {"data": body, "content_type": content_type or "application/octet-stream"}
+        elif body is not None:
+            content = {"data": body, "content_type": content_type or "application/json"}
+        wanted = {**self._headers, **(headers or {})}
+        if not path.startswith("/"):
+            path = f"/api/v1/{path}"
+        return self._client.generic(method, path, headers=wanted, **_encoded(content))
+
+    def get(self, path: str, **options: Any) -> Any:
+        return self.request("GET", path, **options)
+
+    def head(self, path: str, **options: Any) -> Any:
+        return self.request("HEAD", path, **options)
+
+    def post(self, path: str, body: Any = None, **options: Any) -> Any:
+        return self.request("POST", path, body, **options)
+
+    def put(self, path: str, body: Any = None, **options: Any) -> Any:
+        return self.request("PUT", path, body, **options)
+
+    def patch(self, path: str, body: Any = None, **options: Any) -> Any:
+        return self.request("PATCH", path, body, **options)
+
+    def delete(self, path: str, **options: Any) -> Any:
+        return self.request("DELETE", path, **options)
+
+
+def _encoded(content: dict[str, Any]) -> dict[str, Any]:
+
+    if content and not isinstance(content["data"], bytes):
+        return {**content, "data": dumps(content["data"])}
+    return content
+
+
+@pytest.fixture
+def api(db) -> Callable[..., Api]:
+    """`api(acme)` is a client with a new key of the tenant; `scopes=`, `envs=` and headers may be given."""
+
+    def make(tenant: Tenant, *, scopes: Any = TENANT_SCOPES, envs: Any = (), **headers: str) -> Api:
+        return Api(token(tenant, scopes, envs=envs), **headers)
+
+    return make
+
+
+@pytest.fixture
+def acme_api(acme: Tenant) -> Api:
+    """A client of acme, whose routes are on the filesystem."""
+    filesystem_routes(acme)
+    return Api(token(acme))
+
+
+@pytest.fixture
+def globex_api(globex: Tenant) -> Api:
+    """A client of globex, whose routes are on the filesystem."""
+    filesystem_routes(globex)
+    return Api(token(globex))
+
+
+@pytest.fixture
+def operator_api(system: Tenant) -> Api:
+    """A client with an operator's key, which may act for any tenant."""
+    return Api(token(system, SCOPES))
