@@ -5,13 +5,15 @@ The stored config is the one that may be seen: a sealed secret stands in it as `
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from pydantic import SecretStr, ValidationError
 
 from northstar.errors import FieldError, ForbiddenEndpoint, InvalidConfig, UnsupportedBackend
 from storage.config import MASK, BackendConfig
 from storage.registry import Backend, backend_named, driver_class, kind_named
+
+SECRET_FORMS: Final = 'Give a text, or a reference: {"$secret": "env:NORTHSTAR_SECRET_…"} or {"$secret": "file:<name in the secrets folder>"}.'
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +99,9 @@ def _field_errors(error: ValidationError, secret_names: frozenset[str]) -> list[
     found: dict[str, FieldError] = {}
     for problem in error.errors(include_input=False, include_context=False, include_url=False):
         parts = [str(part) for part in problem["loc"]]
-        depth = 1 if parts and parts[0] in secret_names else len(parts)
-        name = ".".join(["config", *parts[:depth]])
-        detail = problem["msg"].removeprefix("Value error, ")
+        secret = bool(parts) and parts[0] in secret_names  # its two forms would give two errors, under inner names
+        name = ".".join(["config", *(parts[:1] if secret else parts)])
+        detail = SECRET_FORMS if secret else problem["msg"].removeprefix("Value error, ")
         found.setdefault(name, FieldError(name, problem["type"], detail))
     return list(found.values())
 

@@ -7,9 +7,9 @@ from django.contrib.auth.models import Group, User
 from django.test import Client
 
 from routing.roles import ensure_groups
-from tests.routing.conftest import acme, fresh_snapshot, globex, initech, system, vault
+from tests.routing.conftest import initech, keys, vault
 
-__all__ = ["acme", "fresh_snapshot", "globex", "initech", "system", "vault"]
+__all__ = ["initech", "keys", "vault"]
 
 
 @pytest.fixture

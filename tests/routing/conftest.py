@@ -1,14 +1,10 @@
-"""The cast of the control plane's tests: acme owns things, globex must never see them, initech pays for its data."""
-
-from collections.abc import Iterator
-from pathlib import Path
+"""What the control plane's tests add to the cast: initech, which pays for its data, and backends that keep nothing."""
 
 import pytest
 
 from northstar.context import RequestContext
 from routing.changes import Cause, RouteDraft, create_tenant
 from routing.models import Tenant
-from routing.resolve import invalidate
 from storage.registry import BACKENDS
 from tests.routing.vault import BANK, VAULT, WEAK
 
@@ -16,15 +12,8 @@ CAUSE = Cause(actor="user:alice", request_id="req-1")
 
 
 @pytest.fixture(autouse=True)
-def fresh_snapshot(settings, tmp_path: Path) -> Iterator[None]:
-    settings.NORTHSTAR_SNAPSHOT_POLL_SECONDS = 0
-    settings.NORTHSTAR_HOME = tmp_path
-    settings.NORTHSTAR_ALLOWED_ROOTS = [tmp_path]
+def keys(settings, lab) -> None:
     settings.NORTHSTAR_ENCRYPTION_KEYS = {"k1": b"1" * 32}
-    settings.NORTHSTAR_DEPLOYMENT = "lab"
-    invalidate()
-    yield
-    invalidate()
 
 
 @pytest.fixture(autouse=True)
@@ -35,23 +24,8 @@ def vault(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def acme(db) -> Tenant:
-    return create_tenant("acme", "Acme", "lab", CAUSE)
-
-
-@pytest.fixture
-def globex(db) -> Tenant:
-    return create_tenant("globex", "Globex", "lab", CAUSE)
-
-
-@pytest.fixture
 def initech(db) -> Tenant:
     return create_tenant("initech", "Initech", "saas", CAUSE)
-
-
-@pytest.fixture
-def system(db) -> Tenant:
-    return create_tenant("t_system", "System", "t_system", CAUSE)
 
 
 def draft(tenant: str = "acme", kind: str = "tabular_store", **changes) -> RouteDraft:
