@@ -29,7 +29,10 @@ class BlobRef:
 
 @dataclass(frozen=True, slots=True)
 class BlobInfo:
-    """What is known of a stored object. `sha256` is lower-case hex, `etag` bare (no quotes), times UTC."""
+    """What is known of a stored object. `sha256` is lower-case hex, `etag` bare (no quotes), times UTC.
+
+    `modified_at` equals `created_at` until the object is replaced, and then is later.
+    """
 
     key: str
     size: int

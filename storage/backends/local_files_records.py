@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import orjson
@@ -13,6 +13,8 @@ from storage.errors import BackendRejected
 
 _ETAG_SHARE: Final = 24
 """Digits of the checksum in an ETag; 16 random ones follow, so that equal bytes written again are another version."""
+
+_TICK: Final = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +53,9 @@ def new_version(
     epoch: int,
     previous: Version | None,
 ) -> Version:
-    """Return the version that follows `previous`: created when that one was, modified no earlier than it."""
+    """Return the version that follows `previous`: created when that one was, modified later than it by any clock."""
     now = datetime.now(UTC)
-    modified_at = max(now, previous.modified_at) if previous else now
+    modified_at = max(now, previous.modified_at + _TICK) if previous else now
     return Version(
         generation=generation,
         sha256=sha256,

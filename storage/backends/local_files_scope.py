@@ -165,27 +165,21 @@ class ScopeFolder:
     def publish(self, tmp: Folder, name: bytes, record: Record) -> None:
         """Make the file `name` of `tmp` the object's newest version. Needs the lock."""
         place = data_place(record.key, shadow=record.shadow)
-        with self._home.below(place.folders, create=True) as folder:
-            self._write(tmp, record)
+        record_at = record_place(key_hash(record.key))
+        replaces = len(record.versions) > 1
+        with (
+            self._home.below(place.folders, create=True) as folder,
+            self._home.below(record_at.folders, create=True) as records,
+        ):
+            _write(tmp, record, records, record_at.name)
+            if (
+                replaces
+            ):  # a power cut must not keep the new bytes and lose the record that knows them: the old are gone then
+                records.flush()
             tmp.move(name, folder, place.name)
+            if not replaces:  # nothing to lose yet, and two flushes in a row cost the disk little more than one
+                records.flush()
             folder.flush()
-
-    def _write(self, tmp: Folder, record: Record) -> None:
-        name = tmp_name(record.key)
-        try:
-            fd = tmp.create_file(name)
-            try:
-                write_all(fd, encode(record))
-                tmp.flush_file(fd)
-            finally:
-                os.close(fd)
-            place = record_place(key_hash(record.key))
-            with self._home.below(place.folders, create=True) as folder:
-                tmp.move(name, folder, place.name)
-                folder.flush()  # before the bytes move: a power cut must not keep the bytes and lose their record
-        except OSError:
-            tmp.remove(name)
-            raise
 
     def withdraw(self, tmp: Folder, record: Record) -> None:
         """Remove the object: its bytes first, so that a crash leaves it whole or gone. Needs the lock."""
@@ -247,6 +241,21 @@ class ScopeFolder:
             return  # damaged: left for its owner to see
         if record and self._version_in_place(record) is None:
             self.forget(record.key)
+
+
+def _write(tmp: Folder, record: Record, records: Folder, name: bytes) -> None:
+    draft = tmp_name(record.key)
+    try:
+        fd = tmp.create_file(draft)
+        try:
+            write_all(fd, encode(record))
+            tmp.flush_file(fd)
+        finally:
+            os.close(fd)
+        tmp.move(draft, records, name)
+    except OSError:
+        tmp.remove(draft)
+        raise
 
 
 def _is_stale(tmp: Folder, name: bytes) -> bool:
