@@ -13,7 +13,10 @@ from northstar.errors import FieldError, ForbiddenEndpoint, InvalidConfig, Unsup
 from storage.config import MASK, BackendConfig
 from storage.registry import Backend, backend_named, driver_class, kind_named
 
-SECRET_FORMS: Final = 'Give a text, or a reference: {"$secret": "env:NORTHSTAR_SECRET_…"} or {"$secret": "file:<name in the secrets folder>"}.'
+REFERENCE_HINT: Final = (
+    'Give a text, or a reference: {"$secret": "env:NORTHSTAR_SECRET_…"} '
+    'or {"$secret": "file:<name in the secrets folder>"}.'
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +104,7 @@ def _field_errors(error: ValidationError, secret_names: frozenset[str]) -> list[
         parts = [str(part) for part in problem["loc"]]
         secret = bool(parts) and parts[0] in secret_names  # its two forms would give two errors, under inner names
         name = ".".join(["config", *(parts[:1] if secret else parts)])
-        detail = SECRET_FORMS if secret else problem["msg"].removeprefix("Value error, ")
+        detail = REFERENCE_HINT if secret else problem["msg"].removeprefix("Value error, ")
         found.setdefault(name, FieldError(name, problem["type"], detail))
     return list(found.values())
 

@@ -79,7 +79,7 @@ class ApiKeyAdmin(ChangesAdmin):
         keys = [revoke_key(key.key_id, cause_of(request)) for key in queryset]
         self.message_user(request, f"Revoked: {', '.join(map(str, keys))}.", messages.SUCCESS)
 
-    def get_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> list[str]:
+    def get_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> Any:
         """Return what is asked for, and of a key that stands also what became of it."""
         asked = ["tenant", "label", "scopes", "envs", "expires_at"]
         return (
@@ -88,7 +88,7 @@ class ApiKeyAdmin(ChangesAdmin):
             else ["key_id", *asked, "active", "created_at", "created_by", "revoked_at", "last_used_at"]
         )
 
-    def get_readonly_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> list[str]:
+    def get_readonly_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> Any:
         """Return everything of a key that stands."""
         return [] if obj is None else self.get_fields(request, obj)
 

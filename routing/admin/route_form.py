@@ -40,9 +40,10 @@ class RouteForm(RefusableForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if kind := self.fields.get("resource_kind"):
+        kind, backend = self.fields.get("resource_kind"), self.fields.get("backend_type")
+        if isinstance(kind, forms.ChoiceField):
             kind.choices = [(name, f"{name} ({entry.title})") for name, entry in KINDS.items()]
-        if backend := self.fields.get("backend_type"):
+        if isinstance(backend, forms.ChoiceField):
             backend.choices = [(name, f"{entry.title} ({entry.backend_class})") for name, entry in BACKENDS.items()]
             primitives = {name: entry.primitive for name, entry in KINDS.items()}
             backend.widget.attrs["data-primitives"] = json.dumps(primitives)

@@ -2,6 +2,6 @@
 
 from django.urls import path
 
-from routing.api.routes import Routes
+from routing.api.routes import EarlierRoutes
 
-urlpatterns = [path("routing/routes", Routes.as_view())]
+urlpatterns = [path("routing/routes", EarlierRoutes.as_view())]

@@ -10,8 +10,9 @@ from rest_framework.response import Response
 from northstar.api import ApiView, page
 from routing.api.access import sees_all, tenant_named, visible
 from routing.api.bodies import AuditQuery, ChainOut, ChangePage, ExplanationOut, KindPage, KindQuery
+from routing.api.description import parameters_of
 from routing.api.paging import read_page
-from routing.audit import timestamp, verify_chain
+from routing.audit import ChainStatus, timestamp, verify_chain
 from routing.models import RouteChange
 from routing.resolve import Candidate, explain
 from storage.registry import BACKENDS, KINDS, Backend, Kind, backends_for, load
@@ -33,7 +34,7 @@ class Audit(ApiView):
 
     scopes: ClassVar[dict[str, str]] = {"GET": "audit:read"}
 
-    @extend_schema(operation_id="routing_audit", parameters=[AuditQuery], responses=ChangePage)
+    @extend_schema(operation_id="routing_audit", parameters=parameters_of(AuditQuery), responses=ChangePage)
     def get(self, request: Request) -> Response:  # noqa: ARG002
         """List changes, the newest first. An operator that names no tenant sees those of all."""
         query = self.query(AuditQuery)
@@ -67,10 +68,7 @@ class AuditVerification(ApiView):
         if not sees_all(self.credential, self.context):
             reason = "The chain holds." if chain.ok else "The chain is broken: ask the operator of this deployment."
             return Response({"ok": chain.ok, "reason": reason, "rows": None, "first_broken": None})
-        broken = RouteChange.objects.filter(pk=chain.first_broken).values_list("change_id", flat=True).first()
-        return Response(
-            {"ok": chain.ok, "reason": chain.reason, "rows": chain.rows, "first_broken": broken and str(broken)}
-        )
+        return Response({"ok": chain.ok, "reason": chain.reason, "rows": chain.rows, "first_broken": _change_id(chain)})
 
 
 class Explain(ApiView):
@@ -78,7 +76,7 @@ class Explain(ApiView):
 
     scopes: ClassVar[dict[str, str]] = {"GET": "routes:read"}
 
-    @extend_schema(operation_id="routing_explain", parameters=[KindQuery], responses=ExplanationOut)
+    @extend_schema(operation_id="routing_explain", parameters=parameters_of(KindQuery), responses=ExplanationOut)
     def get(self, request: Request) -> Response:  # noqa: ARG002
         """Say which route serves the kind, and of every other route of the tenant why it is not that one."""
         told = explain(self.query(KindQuery).resource_kind, self.context)
@@ -99,6 +97,12 @@ class Explain(ApiView):
                 and {"error_code": told.error.code, "detail": told.error.detail, "fix": told.error.fix},
             }
         )
+
+
+def _change_id(chain: ChainStatus) -> str | None:
+    if chain.first_broken is None:
+        return None
+    return str(RouteChange.objects.get(pk=chain.first_broken).change_id)
 
 
 def _kind(name: str, kind: Kind, mode: str) -> dict[str, Any]:

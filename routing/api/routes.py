@@ -13,6 +13,7 @@ from northstar.idempotency import IdempotentPost
 from routing.admission import RouteDraft
 from routing.api.access import check_env, tenant_named, visible
 from routing.api.bodies import RouteEdit, RouteIn, RouteOut, RoutePage, RouteQuery
+from routing.api.description import parameters_of
 from routing.api.paging import read_page
 from routing.audit import Cause, route_summary
 from routing.changes import RouteUpdate, delete_route, put_route, update_route
@@ -47,29 +48,10 @@ class RouteView(ApiView):
         )
 
 
-class Routes(IdempotentPost, RouteView):
-    """The routes that the caller may see."""
+class PutRoute(IdempotentPost, RouteView):
+    """Create or flip."""
 
-    scopes: ClassVar[dict[str, str]] = {"GET": "routes:read", "POST": "routes:write"}
-
-    @extend_schema(operation_id="routes_list", parameters=[RouteQuery], responses=RoutePage)
-    def get(self, request: Request) -> Response:  # noqa: ARG002
-        """List routes in the order of their ids. An operator that names no tenant sees those of all."""
-        query = self.query(RouteQuery)
-        tenant_named(query.tenant_id, self.credential, self.context)
-        filters = query.model_dump(exclude={"limit", "cursor"}, exclude_none=True)
-        rows, cursor = read_page(
-            self.visible_routes().filter(**filters),
-            purpose="routes",
-            binding=(
-                self.credential.key.key_id,
-                self.context.tenant_id,
-                *(f"{k}={filters[k]}" for k in sorted(filters)),
-            ),
-            limit=query.limit,
-            cursor=query.cursor,
-        )
-        return page([route_summary(route) for route in rows], cursor)
+    scopes: ClassVar[dict[str, str]] = {"POST": "routes:write"}
 
     @extend_schema(operation_id="routes_put", request=RouteIn, responses={200: RouteOut, 201: RouteOut})
     def post(self, request: Request) -> Response:
@@ -93,6 +75,40 @@ class Routes(IdempotentPost, RouteView):
             cost_notes=body.cost_notes,
             enabled=body.enabled,
         )
+
+
+class Routes(PutRoute):
+    """The routes that the caller may see."""
+
+    scopes: ClassVar[dict[str, str]] = {"GET": "routes:read", "POST": "routes:write"}
+
+    @extend_schema(operation_id="routes_list", parameters=parameters_of(RouteQuery), responses=RoutePage)
+    def get(self, request: Request) -> Response:  # noqa: ARG002
+        """List routes in the order of their ids. An operator that names no tenant sees those of all."""
+        query = self.query(RouteQuery)
+        tenant_named(query.tenant_id, self.credential, self.context)
+        filters = query.model_dump(exclude={"limit", "cursor"}, exclude_none=True)
+        rows, cursor = read_page(
+            self.visible_routes().filter(**filters),
+            purpose="routes",
+            binding=(
+                self.credential.key.key_id,
+                self.context.tenant_id,
+                *(f"{k}={filters[k]}" for k in sorted(filters)),
+            ),
+            limit=query.limit,
+            cursor=query.cursor,
+        )
+        return page([route_summary(route) for route in rows], cursor)
+
+
+class EarlierRoutes(PutRoute):
+    """The address of the earlier engines."""
+
+    @extend_schema(operation_id="earlier_put_route", request=RouteIn, responses={200: RouteOut, 201: RouteOut})
+    def post(self, request: Request) -> Response:
+        """Create a route or flip it, as POST /api/v1/routing/routes does."""
+        return super().post(request)
 
 
 class OneRoute(RouteView):

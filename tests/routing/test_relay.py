@@ -1,0 +1,175 @@
+"""Control-plane events reach both streams, once each, whatever fails on the way."""
+
+import threading
+
+import pytest
+from django.db import transaction
+
+from routing.changes import RouteUpdate, create_route, delete_route, update_route
+from routing.models import OutboxEntry, RouteChange
+from routing.operations import Relay, relay_outbox
+from routing.resolve import snapshot
+from routing.signals import route_changed
+from storage.opening import open_store
+from tests.routing.conftest import CAUSE, context, draft
+from tests.routing.vault import CANARY
+
+
+def stream_route(tenant: str, env: str = "dev"):
+    return create_route(draft(tenant, "event_stream", env=env, backend_type="filesystem", config={}), CAUSE)
+
+
+def events(tenant: str, stream: str, env: str = "dev") -> list:
+    return list(open_store("event_stream", context(tenant, env)).list_after(stream, 0, 100).events)
+
+
+def waiting() -> int:
+    return OutboxEntry.objects.filter(delivered_at=None).count()
+
+
+def due() -> None:
+    """Let every entry that failed be tried again now."""
+    OutboxEntry.objects.filter(delivered_at=None).update(next_attempt_at=RouteChange.objects.first().at)
+
+
+@pytest.fixture
+def streams(acme, system) -> None:
+    stream_route("t_system")
+    stream_route("acme")
+    relay_outbox()
+
+
+def test_every_change_appears_once_on_both_streams_in_order(streams):
+    route = create_route(draft(), CAUSE)
+    update_route(route.pk, RouteUpdate(config={"place": "there"}), CAUSE)
+    delete_route(route.pk, CAUSE)
+    assert relay_outbox().delivered == 6
+    expected = ["ROUTE_CREATED", "ROUTE_BACKEND_SWITCHED", "ROUTE_DELETED"]
+    assert [event.type for event in events("acme", "tenant_timeline")][-3:] == expected
+    assert [event.type for event in events("t_system", "routing")][-3:] == expected
+    assert waiting() == 0
+
+
+def test_an_event_tells_what_changed_without_secrets(streams):
+    create_route(draft(config={"place": "here", "password": CANARY}), CAUSE)
+    relay_outbox()
+    event = events("acme", "tenant_timeline")[-1]
+    change = RouteChange.objects.first()
+    assert (event.event_id, event.data["actor"], event.ts) == (str(change.change_id), "user:alice", change.at)
+    assert event.data["after"]["config"] == {"place": "here", "password": "****"}
+    assert CANARY not in repr(event)
+
+
+def test_without_an_event_route_events_wait_and_say_why(acme, globex, system):
+    create_route(draft(), CAUSE)
+    stream_route("globex")
+    report = relay_outbox()
+    assert (report.delivered, report.waiting) == (1, 3)
+    entry = OutboxEntry.objects.get(tenant_id="acme")
+    assert (entry.attempts, entry.delivered_at) == (1, None)
+    assert entry.last_error.startswith("NO_ROUTE_CONFIGURED: No route configured for event_stream in acme/dev.")
+    assert [event.type for event in events("globex", "tenant_timeline")] == ["ROUTE_CREATED"]
+
+
+def test_an_entry_that_failed_is_not_tried_at_every_turn(acme):
+    create_route(draft(), CAUSE)
+    relay_outbox()
+    relay_outbox()
+    assert set(OutboxEntry.objects.values_list("attempts", flat=True)) == {1}
+
+
+def test_the_route_that_was_missing_brings_the_waiting_events_at_once_and_in_order(acme, system):
+    stream_route("t_system")
+    route = create_route(draft(), CAUSE)
+    update_route(route.pk, RouteUpdate(tier="x"), CAUSE)
+    relay_outbox()
+    stream_route("acme")
+    relay_outbox()
+    types = [event.type for event in events("acme", "tenant_timeline")]
+    assert types == ["ROUTE_CREATED", "ROUTE_UPDATED", "ROUTE_CREATED"]
+    assert waiting() == 0
+
+
+def test_system_events_of_every_env_go_to_dev_when_it_has_a_stream_there(acme, system):
+    stream_route("t_system")
+    create_route(draft(env="prod"), CAUSE)
+    relay_outbox()
+    assert "prod" in {event.data["env"] for event in events("t_system", "routing")}
+
+
+def test_system_events_go_to_the_routes_env_otherwise(acme, system):
+    stream_route("t_system", "prod")
+    create_route(draft(env="prod"), CAUSE)
+    relay_outbox()
+    assert len(events("t_system", "routing", "prod")) == 2
+
+
+def test_an_event_delivered_but_not_marked_appears_once(streams):
+    create_route(draft(), CAUSE)
+    relay_outbox()
+    before = len(events("acme", "tenant_timeline"))
+    OutboxEntry.objects.update(delivered_at=None)
+    relay_outbox()
+    assert len(events("acme", "tenant_timeline")) == before
+
+
+def test_a_limit_leaves_the_rest_for_the_next_turn(streams):
+    for env in ("a", "b", "c"):
+        create_route(draft(env=env), CAUSE)
+    assert relay_outbox(limit=2).delivered == 2
+    assert waiting() > 0
+
+
+def test_a_backend_that_is_down_loses_nothing(streams, lab):
+    moved = lab / "event_stream"
+    moved.rename(lab / "elsewhere")
+    moved.write_text("a file where the folder should be")
+    create_route(draft(), CAUSE)
+    relay_outbox()
+    assert waiting() == 2
+    moved.unlink()
+    (lab / "elsewhere").rename(moved)
+    due()
+    relay_outbox()
+    assert waiting() == 0
+
+
+def test_the_relay_thread_wakes_when_a_change_is_committed(committed, acme, system):
+    stream_route("t_system")
+    stream_route("acme")
+    delivered = threading.Event()
+
+    def watch(**_signal):
+        delivered.set()
+
+    relay = Relay()
+    relay.start()
+    try:
+        route_changed.connect(watch)
+        create_route(draft(), CAUSE)
+        assert delivered.wait(10)
+        for _ in range(200):
+            if waiting() == 0:
+                break
+            delivered.clear()
+            delivered.wait(0.05)
+        assert waiting() == 0
+    finally:
+        route_changed.disconnect(watch)
+        relay.stop()
+
+
+def test_nothing_is_announced_before_it_is_committed(acme):
+    heard = []
+
+    def hear(change, **_signal):
+        heard.append(change)
+
+    route_changed.connect(hear)
+    try:
+        with transaction.atomic():
+            create_route(draft(), CAUSE)
+            assert heard == []
+    finally:
+        route_changed.disconnect(hear)
+    assert snapshot().revision > 0
