@@ -5,6 +5,7 @@ import logging
 
 import pytest
 from django.core import serializers
+from django.core.management import call_command
 from django.db import connection
 
 from northstar.errors import InvalidConfig
@@ -137,3 +138,13 @@ def test_a_lost_key_is_named_and_its_secret_can_be_set_again(acme, settings):
         password()
     put_route(with_secret(), CAUSE)
     assert password() == CANARY
+
+
+def test_the_command_reseals_and_says_how_many(acme, settings, capsys):
+    create_route(with_secret(), CAUSE)
+    settings.NORTHSTAR_ENCRYPTION_KEYS = {"k2": b"2" * 32, "k1": b"1" * 32}
+    call_command("reseal_secrets", "--dry-run")
+    call_command("reseal_secrets")
+    call_command("reseal_secrets")
+    told = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert told == ["1", "1", "0"]
