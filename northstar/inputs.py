@@ -27,13 +27,23 @@ def body_chunks(request: Any) -> Iterator[bytes]:
         yield from _unannounced(http)
         return
     left = announced
-    while left and (piece := http.read(min(left, CHUNK_BYTES))):
+    while left and (piece := _read(http, min(left, CHUNK_BYTES))):
         left -= len(piece)
         yield piece
     if left:
         raise InvalidRequest(
             f"The body ended after {announced - left} of {announced} announced bytes.", fix="Send it again."
         )
+
+
+def _read(stream: Any, size: int) -> bytes:
+    try:
+        piece: bytes = stream.read(size)
+    except OSError:  # a body that is cut off must never pass for a whole one
+        raise InvalidRequest(
+            "The body ended early: the client left or stopped sending.", fix="Send it again."
+        ) from None
+    return piece
 
 
 def _announced(http: HttpRequest) -> int | None:
@@ -50,10 +60,8 @@ def _unannounced(http: HttpRequest) -> Iterator[bytes]:
     if "chunked" not in http.META.get("HTTP_TRANSFER_ENCODING", "").lower():
         return
     stream = http.META["wsgi.input"]
-    while piece := stream.read(CHUNK_BYTES):
+    while piece := _read(stream, CHUNK_BYTES):
         yield piece
-    if http.META.get("asgi.scope", {}).get("northstar.body_cut"):
-        raise InvalidRequest("The body ended before its last chunk.", fix="Send it again.")
 
 
 def read_body(request: Any, most: int) -> bytes:

@@ -15,6 +15,7 @@ from routing.models import Route, Tenant
 from routing.resolve import invalidate
 from storage.opening import close_adapters
 from storage.registry import KINDS
+from tests.server import Running, running_server
 
 CAUSE = Cause("user:alice", request_id="req-test")
 TENANT_SCOPES = tuple(scope for scope in SCOPES if scope != ACT_FOR_TENANTS)
@@ -133,3 +134,10 @@ def globex_api(globex: Tenant) -> Api:
 def operator_api(system: Tenant) -> Api:
     """A client with an operator's key, which may act for any tenant."""
     return Api(token(system, SCOPES))
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """The real server, with acme and globex in it, for the tests of one module."""
+    with running_server(tmp_path_factory.mktemp("server")) as running:
+        yield running

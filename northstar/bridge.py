@@ -1,0 +1,235 @@
+"""Django's WSGI application inside the ASGI server: bodies stream in constant memory, and a client that leaves is noticed.
+
+A thread is taken for one step of the application at a time, not for the length of a response: a client that downloads slowly
+holds memory for one piece, and no thread.
+"""
+
+import asyncio
+import io
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from functools import partial
+from typing import Any, Final
+from urllib.parse import unquote_to_bytes
+
+import structlog
+
+Scope = dict[str, Any]
+Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Any], Awaitable[None]]
+Environ = dict[str, Any]
+WsgiApplication = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
+
+SMALL_BODY_BYTES: Final = 64 * 1024
+"""A body up to this size is awaited before a thread is taken for it."""
+BODY_WAIT_SECONDS: Final = 60.0
+"""How long a thread waits for the next piece of a body."""
+
+THREAD_NAME: Final = "web"
+
+_log = structlog.get_logger("northstar.bridge")
+
+
+class ClientGone(OSError):
+    """The client left, or stopped sending, before the end of its body."""
+
+
+class Body(io.RawIOBase):
+    """A request body, pulled from the server piece by piece as the application reads."""
+
+    def __init__(self, receive: Receive, loop: asyncio.AbstractEventLoop) -> None:
+        self._receive = receive
+        self._loop = loop
+        self._piece = memoryview(b"")
+        self.ended = False
+
+    async def prefetch(self, length: int) -> None:
+        """Await a small body whole. A client that leaves meanwhile is found out by the reader."""
+        pieces = bytearray()
+        while not self.ended and len(pieces) < length:
+            message = await self._receive()
+            if message["type"] != "http.request":
+                break
+            pieces += message.get("body", b"")
+            self.ended = not message.get("more_body", False)
+        self._piece = memoryview(bytes(pieces))
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._piece and not self.ended:
+            self._pull()
+        size = min(len(buffer), len(self._piece))
+        buffer[:size] = self._piece[:size]
+        self._piece = self._piece[size:]
+        return size
+
+    def _pull(self) -> None:
+        pulling = asyncio.run_coroutine_threadsafe(_next(self._receive), self._loop)
+        try:
+            message = pulling.result(BODY_WAIT_SECONDS)
+        except TimeoutError:
+            pulling.cancel()
+            raise ClientGone("the client stopped sending") from None
+        if message["type"] != "http.request":
+            raise ClientGone("the client left")
+        self._piece = memoryview(message.get("body", b""))
+        self.ended = not message.get("more_body", False)
+
+
+async def _next(receive: Receive) -> Message:
+    message: Message = await receive()
+    return message
+
+
+class Exchange:
+    """One run of the application: started, stepped for each further piece, closed; in any thread, one step at a time."""
+
+    def __init__(self, application: WsgiApplication, environ: Environ) -> None:
+        self._application = application
+        self._environ = environ
+        self._answer: Iterable[bytes] = ()
+        self._pieces: Iterator[bytes] = iter(())
+        self.status = 500
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.whole = False
+
+    def start(self) -> bytes:
+        """Run the application, and return the first piece of its answer. `whole` says that there is no other."""
+        self._answer = self._application(self._environ, self._start_response)
+        self._pieces = iter(self._answer)
+        first = self.step()
+        length = next((value for name, value in self.headers if name == b"content-length"), None)
+        if not first or length == b"%d" % len(first):
+            self.whole = True
+            self.close()
+        return first
+
+    def step(self) -> bytes:
+        """Return the next piece, and nothing at the end."""
+        return next(filter(None, self._pieces), b"")
+
+    def close(self) -> None:
+        """Let the application release what the answer holds."""
+        close = getattr(self._answer, "close", None)
+        self._answer = ()
+        if close is not None:
+            close()
+
+    def _start_response(
+        self, status: str, headers: list[tuple[str, str]], _error: Any = None
+    ) -> Callable[[bytes], None]:
+        self.status = int(status.split(" ", 1)[0])
+        self.headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+        return _no_write
+
+
+def _no_write(_piece: bytes) -> None:
+    raise NotImplementedError("The application must return its body: write() is not offered.")
+
+
+class Bridge:
+    """An ASGI application around a WSGI one, with threads of its own."""
+
+    def __init__(self, application: WsgiApplication, threads: int) -> None:
+        self._application = application
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix=THREAD_NAME)
+
+    def close(self) -> None:
+        """End the threads as they fall idle; no further request is taken."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        loop = asyncio.get_running_loop()
+        body = Body(receive, loop)
+        environ = environ_of(scope, io.BufferedReader(body, SMALL_BODY_BYTES))
+        length = environ.get("CONTENT_LENGTH", "" if "HTTP_TRANSFER_ENCODING" in environ else "0")
+        if length.isdigit() and int(length) <= SMALL_BODY_BYTES:
+            await body.prefetch(max(1, int(length)))
+        exchange = Exchange(self._application, environ)
+        run = partial(loop.run_in_executor, self._threads, copy_context().run)
+        try:
+            first = await run(exchange.start)
+            await send({"type": "http.response.start", "status": exchange.status, "headers": exchange.headers})
+            if exchange.whole:
+                await send({"type": "http.response.body", "body": first})
+            else:
+                await _stream(exchange, first, run, _Departure(receive, body), send)
+        finally:
+            if not exchange.whole:
+                await asyncio.shield(run(exchange.close))
+
+
+async def _stream(
+    exchange: Exchange, piece: bytes, run: Callable[..., Any], departure: "_Departure", send: Send
+) -> None:
+    try:
+        while piece and not departure.seen:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+            piece = await run(exchange.step)
+        await send({"type": "http.response.body", "body": b""})
+    finally:
+        departure.forget()
+
+
+class _Departure:
+    """Watches for the client's leaving, which the server tells only to who asks. An unread body would be lost by asking."""
+
+    def __init__(self, receive: Receive, body: Body) -> None:
+        self.seen = False
+        self._task = asyncio.create_task(self._watch(receive)) if body.ended else None
+
+    async def _watch(self, receive: Receive) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        self.seen = True
+
+    def forget(self) -> None:
+        """Stop watching."""
+        if self._task is not None:
+            self._task.cancel()
+
+
+def environ_of(scope: Scope, body: Any) -> Environ:
+    """Return the WSGI environ of an ASGI scope: texts are bytes as latin-1, the path is decoded once, from what was sent."""
+    server, client = scope.get("server") or ("localhost", 80), scope.get("client") or ("", 0)
+    environ: Environ = {
+        "REQUEST_METHOD": scope["method"],
+        "SCRIPT_NAME": "",
+        "PATH_INFO": unquote_to_bytes(scope["raw_path"].partition(b"?")[0]).decode("latin-1"),
+        "QUERY_STRING": scope["query_string"].decode("latin-1"),
+        "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
+        "SERVER_NAME": server[0],
+        "SERVER_PORT": str(server[1]),
+        "REMOTE_ADDR": client[0],
+        "REMOTE_PORT": str(client[1]),
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": scope.get("scheme", "http"),
+        "wsgi.input": body,
+        "wsgi.errors": _Errors(),
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": True,
+        "wsgi.run_once": False,
+    }
+    for name, value in scope["headers"]:
+        _add_header(environ, name.decode("latin-1").upper().replace("-", "_"), value.decode("latin-1"))
+    return environ
+
+
+def _add_header(environ: Environ, name: str, value: str) -> None:
+    key = name if name in {"CONTENT_LENGTH", "CONTENT_TYPE"} else f"HTTP_{name}"
+    if key in environ:
+        value = environ[key] + ("; " if key == "HTTP_COOKIE" else ",") + value
+    environ[key] = value
+
+
+class _Errors(io.TextIOBase):
+    """Where an application writes what went wrong: the log."""
+
+    def write(self, text: str) -> int:
+        if text.strip():
+            _log.error("application_error", text=text.rstrip())
+        return len(text)

@@ -1,0 +1,52 @@
+"""Serve the admin, the API and the streams at one port, in the foreground, until told to stop."""
+
+import os
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from django.db import Error as DatabaseFailure
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+
+from northstar.serving import PortTaken, serve
+
+
+class Command(BaseCommand):
+    help = "Serve the admin, the API and the streams at one port until Ctrl-C or SIGTERM."
+    requires_migrations_checks = False
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--host", default=os.environ.get("HOST", "127.0.0.1"))
+        parser.add_argument("--port", type=int, default=settings.PORT)
+
+    def handle(self, *_args: Any, host: str, port: int, **_options: Any) -> None:
+        Path(settings.NORTHSTAR_HOME).mkdir(parents=True, exist_ok=True)
+        _refuse_pending_migrations()
+        try:
+            serve(host, port, on_listening=lambda: self.stdout.write(_welcome(host, port)))
+        except PortTaken as error:
+            raise CommandError(f"{error} Choose another port with --port or PORT.") from None
+
+
+def _welcome(host: str, port: int) -> str:
+    shown = f"[{host}]" if ":" in host else host
+    return f"Northstar listens at http://{shown}:{port} (admin: /admin/, API: /api/docs). Ctrl-C stops it."
+
+
+def _refuse_pending_migrations() -> None:
+    try:
+        executor = MigrationExecutor(connection)
+        pending = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    except DatabaseFailure as error:
+        raise CommandError(
+            f"The control-plane database does not answer ({type(error).__name__}). Check DATABASE_URL."
+        ) from None
+    finally:
+        connection.close()
+    if pending:
+        raise CommandError(
+            f"{len(pending)} migrations are pending. Run: python manage.py migrate (or: python manage.py quickstart)"
+        )
