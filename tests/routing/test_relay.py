@@ -10,7 +10,8 @@ from routing.models import OutboxEntry, RouteChange
 from routing.operations import Relay, relay_outbox
 from routing.resolve import snapshot
 from routing.signals import route_changed
-from storage.opening import open_store
+from storage.kinds.events import events_appended
+from storage.opening import close_adapters, open_store
 from tests.routing.conftest import CAUSE, context, draft
 from tests.routing.vault import CANARY
 
@@ -121,6 +122,7 @@ def test_a_limit_leaves_the_rest_for_the_next_turn(streams):
 
 
 def test_a_backend_that_is_down_loses_nothing(streams, lab):
+    close_adapters()  # a driver that has its files open would not notice
     moved = lab / "event_stream"
     moved.rename(lab / "elsewhere")
     moved.write_text("a file where the folder should be")
@@ -128,6 +130,7 @@ def test_a_backend_that_is_down_loses_nothing(streams, lab):
     relay_outbox()
     assert waiting() == 2
     moved.unlink()
+    close_adapters()
     (lab / "elsewhere").rename(moved)
     due()
     relay_outbox()
@@ -137,26 +140,22 @@ def test_a_backend_that_is_down_loses_nothing(streams, lab):
 def test_the_relay_thread_wakes_when_a_change_is_committed(committed, acme, system):
     stream_route("t_system")
     stream_route("acme")
-    delivered = threading.Event()
+    relay_outbox()
+    delivered = threading.Semaphore(0)
 
-    def watch(**_signal):
-        delivered.set()
+    def count(**_signal):
+        delivered.release()
 
+    events_appended.connect(count)
     relay = Relay()
     relay.start()
     try:
-        route_changed.connect(watch)
         create_route(draft(), CAUSE)
-        assert delivered.wait(10)
-        for _ in range(200):
-            if waiting() == 0:
-                break
-            delivered.clear()
-            delivered.wait(0.05)
-        assert waiting() == 0
+        assert all(delivered.acquire(timeout=20) for _ in range(2))
     finally:
-        route_changed.disconnect(watch)
         relay.stop()
+        events_appended.disconnect(count)
+    assert waiting() == 0
 
 
 def test_nothing_is_announced_before_it_is_committed(acme):
