@@ -78,6 +78,9 @@ class SnapshotCache:
         self.next_check = 0.0
         self.checked_at = 0.0
         self._stale = True
+        self._replacing = (
+            False  # a snapshot that is known to be stale: nobody may go on with it while it is loaded anew
+        )
         self._outage = False
         self._lock = threading.Lock()
         os.register_at_fork(after_in_child=self._after_fork)
@@ -96,7 +99,7 @@ class SnapshotCache:
 
         Raises BackendUnavailable when there is no snapshot to go on with.
         """
-        if not self._lock.acquire(blocking=self._stale):
+        if not self._lock.acquire(blocking=self._stale or self._replacing):
             return
         try:
             if self._stale or monotonic() >= self.next_check:
@@ -105,7 +108,8 @@ class SnapshotCache:
             self._lock.release()
 
     def _check(self) -> None:
-        stale, self._stale = self._stale, False
+        stale = self._replacing = self._stale
+        self._stale = False
         borrowed = connection.connection is not None
         try:
             if stale or _revision() != self.snapshot.revision:
@@ -114,6 +118,7 @@ class SnapshotCache:
             self._keep(stale, error)
             return
         finally:
+            self._replacing = False
             if not borrowed and not connection.in_atomic_block:
                 connection.close()  # a thread outside of requests would keep it for ever
         self.checked_at = monotonic()
@@ -139,6 +144,7 @@ class SnapshotCache:
             logger.warning("The control-plane database does not answer; routes stay as they are: %s", error)
 
     def _after_fork(self) -> None:
+        self._stale, self._replacing = self._stale or self._replacing, False
         self._lock = threading.Lock()
 
 
