@@ -1,5 +1,6 @@
 """What every deployment shares. The environment configures the deployment only: it never chooses a backend for tenant data."""
 
+import logging
 from pathlib import Path
 from typing import Any, Final
 
@@ -192,5 +193,6 @@ DJANGO_STRUCTLOG_USER_ID_FIELD = (
     ""  # the key's id is bound by authentication; reading the session here would cost a query
 )
 DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False  # behind a proxy that nobody named, an address is only a claim
+DJANGO_STRUCTLOG_STATUS_4XX_LOG_LEVEL = logging.INFO  # the caller's mistake, and the caller is told
 LOGGING_CONFIG = None
 logs.configure(readable=True)

@@ -1,4 +1,4 @@
-"""The lab with a home of its own for each process of a test run, removed when the process ends."""
+"""The lab with a home of its own for each process of a test run, removed when the run ends."""
 
 import atexit
 import os
@@ -6,8 +6,10 @@ import shutil
 import tempfile
 from pathlib import Path
 
-_home = tempfile.mkdtemp(prefix="northstar-test-")
+# Inside the home of the process that started this one: a process that is killed then leaves nothing behind either.
+_home = tempfile.mkdtemp(prefix="northstar-test-", dir=os.environ.get("NORTHSTAR_TEST_HOMES"))
 atexit.register(shutil.rmtree, _home, ignore_errors=True)
+os.environ.setdefault("NORTHSTAR_TEST_HOMES", _home)
 os.environ["NORTHSTAR_HOME"] = _home
 for _name in ("ALLOWED_HOSTS", "DATABASE_URL", "NORTHSTAR_ALLOWED_ROOTS", "NORTHSTAR_SECRETS_DIR", "REDIS_URL"):
     os.environ.pop(_name, None)
