@@ -78,9 +78,7 @@ class Headers:
 def _wsgi_pairs(environ: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:
     for name, value in environ.items():
         if name.startswith("HTTP_"):
-            # Not latin-1 only where a test or a lax server put text there: then it is UTF-8 already.
-            raw = value.encode("latin-1" if all(ord(character) < 256 for character in value) else "utf-8")
-            yield name[5:].replace("_", "-").lower(), raw
+            yield name[5:].replace("_", "-").lower(), value.encode("latin-1")
 
 
 def request_id(offered: str | None) -> str:

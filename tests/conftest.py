@@ -17,6 +17,9 @@ from storage.opening import close_adapters
 from storage.registry import KINDS
 from tests.server import Running, running_server
 
+# Named here because the controlling process of pytest-xdist loads no other conftest.
+pytest_plugins = ("tests.contract.ledger",)
+
 CAUSE = Cause("user:alice", request_id="req-test")
 TENANT_SCOPES = tuple(scope for scope in SCOPES if scope != ACT_FOR_TENANTS)
 
@@ -75,7 +78,7 @@ class Api:
             content = {"data": body, "content_type": content_type or "application/octet-stream"}
         elif body is not None:
             content = {"data": body, "content_type": content_type or "application/json"}
-        wanted = {**self._headers, **(headers or {})}
+        wanted = {name: _as_sent(value) for name, value in {**self._headers, **(headers or {})}.items()}
         if not path.startswith("/"):
             path = f"/api/v1/{path}"
         return self._client.generic(method, path, headers=wanted, **_encoded(content))
@@ -97,6 +100,11 @@ class Api:
 
     def delete(self, path: str, **options: Any) -> Any:
         return self.request("DELETE", path, **options)
+
+
+def _as_sent(value: str) -> str:
+    """UTF-8 as curl sends it, in the disguise that WSGI hands it on in."""
+    return value.encode().decode("latin-1")
 
 
 def _encoded(content: dict[str, Any]) -> dict[str, Any]:
