@@ -4,6 +4,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
+from django.forms.widgets import Script
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
@@ -53,7 +54,7 @@ class RouteAdmin(ChangesAdmin):
     save_on_top = False
 
     class Media:
-        js = ["northstar/route_form.mjs"]
+        js = [Script("northstar/route_form.mjs", type="module")]
 
     def get_form(
         self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any

@@ -4,9 +4,12 @@ import re
 from datetime import UTC, datetime
 
 import pytest
+from django.contrib.admin.models import LogEntry
+from django.db.models.signals import post_save
 from django.test import Client
+from django.utils.html import escape
 
-from routing.changes import create_route, update_route
+from routing.changes import Cause, create_route, delete_route, update_route, update_tenant
 from routing.changes.routes import RouteUpdate
 from routing.keys import issue_key, verify
 from routing.models import ApiKey, OutboxEntry, RouteChange, SnapshotRevision, SurfaceAlias, Tenant
@@ -189,3 +192,44 @@ def test_every_page_wears_the_brand_and_the_theme(boss):
     html = boss.get("/admin/").content.decode()
     assert "Northstar" in html
     assert "northstar/admin.css" in html
+
+
+PAYLOADS = (
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "'-alert(1)-'<b>",
+    "{{ 7 }}</textarea><svg onload=alert(1)>",
+)
+
+
+@pytest.mark.parametrize("payload", PAYLOADS)
+def test_what_was_typed_is_shown_as_text(boss, acme, payload):
+    update_tenant("acme", CAUSE, name=payload)
+    issue_key(acme, payload, ["data:read"], cause=CAUSE)
+    cause = Cause("user:" + payload, rationale=payload)
+    route = create_route(draft(tier=payload, cost_notes=payload, config={"place": payload}), cause)
+    update_route(route.pk, RouteUpdate(config={"place": payload + "2"}), cause)
+    OutboxEntry.objects.update(last_error=payload)
+    change = RouteChange.objects.first()
+    pages = [f"/admin/routing/{name}/" for name in PAGES]
+    pages += [f"/admin/routing/route/{route.pk}/change/", f"/admin/routing/routechange/{change.pk}/change/"]
+    pages += ["/admin/routing/tenant/acme/change/", f"/admin/routing/route/{route.pk}/delete/"]
+    for page in pages:
+        html = boss.get(page).content.decode()
+        assert payload not in html, page
+    assert escape(payload) in boss.get(f"/admin/routing/routechange/{change.pk}/change/").content.decode()
+
+
+def test_a_refused_deletion_says_why_and_does_nothing(boss, acme):
+    route = create_route(draft(), CAUSE)
+
+    def first(**_signal):
+        delete_route(route.pk, CAUSE)
+
+    post_save.connect(first, sender=LogEntry)
+    try:
+        response = boss.post(f"/admin/routing/route/{route.pk}/delete/", {"post": "yes"}, follow=True)
+    finally:
+        post_save.disconnect(first, sender=LogEntry)
+    assert f"There is no route {route.pk}." in response.content.decode()
+    assert RouteChange.objects.filter(action="ROUTE_DELETED").count() == 0

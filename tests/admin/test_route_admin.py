@@ -1,10 +1,13 @@
 """Routes in the back office: same validation, guard, audit and events as the API."""
 
+import json
+
 import pytest
 
 from routing.changes import create_route, update_route
 from routing.changes.routes import RouteUpdate
 from routing.models import OutboxEntry, Route, RouteChange
+from tests.admin.conftest import Tags
 from tests.routing.conftest import CAUSE, draft
 from tests.routing.vault import CANARY
 
@@ -187,3 +190,15 @@ def test_the_list_costs_the_same_queries_for_many_routes(boss, acme, django_asse
         create_route(draft(env=env), CAUSE)
     with django_assert_max_num_queries(12):
         boss.get("/admin/routing/route/")
+
+
+def test_the_script_of_the_form_is_a_module_and_knows_what_to_show(boss, acme):
+    found = Tags(boss.get(ADD).content.decode()).found
+    scripts = [attrs for tag, attrs in found if tag == "script" and "route_form" in (attrs.get("src") or "")]
+    assert [attrs["type"] for attrs in scripts] == ["module"]
+    backend = next(attrs for _, attrs in found if attrs.get("id") == "id_backend_type")
+    assert json.loads(backend["data-primitives"] or "")["object_store"] == "blobs"
+    groups = [
+        attrs["class"] for tag, attrs in found if tag == "fieldset" and "northstar-config" in (attrs.get("class") or "")
+    ]
+    assert any({"backend-vault", "primitive-documents"} <= set(group.split()) for group in groups)

@@ -7,6 +7,8 @@ import json
 import sys
 import threading
 import time
+from collections.abc import Callable
+from typing import Any
 
 import django
 
@@ -16,9 +18,10 @@ from django.core.management import call_command  # noqa: E402
 
 from northstar.context import RequestContext  # noqa: E402
 from routing.changes import Cause, RouteDraft, create_tenant, put_route  # noqa: E402
-from routing.resolve import driver_config, resolve  # noqa: E402
+from routing.resolve import resolve  # noqa: E402
+from storage.config import reveal  # noqa: E402
 from storage.registry import BACKENDS  # noqa: E402
-from tests.routing.vault import BANK, VAULT  # noqa: E402
+from tests.routing.vault import BANK, VAULT, opened  # noqa: E402
 
 BACKENDS.update(vault=VAULT, bank=BANK)
 CONTEXT = RequestContext(tenant_id="acme", env="dev", mode="lab")
@@ -58,11 +61,15 @@ def read(last: int) -> dict:
         while revision < last:
             started = time.monotonic()
             route = resolve("tabular_store", CONTEXT)
-            config = driver_config(route)
+            config = opened(route)
             revision = route.revision
             seen[revision] = max(seen.get(revision, 0.0), started)
             looks[thread] += 1
-            if not config.place == config.password.get_secret_value() == f"{route.backend_type}-{revision - 1}":
+            if (
+                not config.place
+                == (config.password and reveal(config.password))
+                == f"{route.backend_type}-{revision - 1}"
+            ):
                 mixed.append([route.backend_type, config.place, revision])
 
     resolve("tabular_store", CONTEXT)
@@ -76,6 +83,6 @@ def read(last: int) -> dict:
 
 
 if __name__ == "__main__":
+    roles: dict[str, Callable[..., Any]] = {"prepare": prepare, "flip": flip, "read": read}
     role, *numbers = sys.argv[1:]
-    result = {"prepare": prepare, "flip": flip, "read": read}[role](*map(int, numbers))
-    print(json.dumps(result), flush=True)
+    print(json.dumps(roles[role](*map(int, numbers))), flush=True)

@@ -11,11 +11,11 @@ from northstar.errors import ForbiddenBackendClass, InvalidRequest, NoRouteConfi
 from routing import snapshot as snapshots
 from routing.changes import RouteUpdate, create_route, delete_route, set_alias, update_route
 from routing.models import Route, SnapshotRevision, Tenant
-from routing.resolve import driver_config, explain, invalidate, resolve, snapshot
+from routing.resolve import explain, invalidate, resolve, snapshot
 from storage.config import reveal
 from storage.errors import BackendUnavailable
 from tests.routing.conftest import CAUSE, context, draft
-from tests.routing.vault import CANARY
+from tests.routing.vault import CANARY, opened
 
 
 def test_a_projects_route_comes_before_the_tenants(acme):
@@ -159,10 +159,12 @@ def test_the_snapshot_knows_modes_and_aliases(acme, initech, system, settings):
 def test_the_drivers_config_has_its_secret_in_clear_and_nothing_else_has(acme):
     create_route(draft(config={"place": "here", "password": CANARY}), CAUSE)
     route = resolve("tabular_store", context())
-    assert reveal(driver_config(route).password) == CANARY
+    config = opened(route)
+    assert config.password is not None
+    assert reveal(config.password) == CANARY
     assert CANARY not in repr(route)
     assert route.config["password"] == "****"
-    assert CANARY not in repr(driver_config(route))
+    assert CANARY not in repr(config)
 
 
 def test_an_explanation_says_of_every_route_why_it_is_not_the_one(acme, globex):

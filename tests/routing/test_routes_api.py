@@ -1,6 +1,8 @@
 """The control plane over REST: who may do what to which route, and what the answers say."""
 
 import json
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -32,27 +34,27 @@ class Caller:
 
 
 @pytest.fixture
-def caller(db):
+def caller(db) -> Callable[..., Caller]:
     """Issue a key and speak with it."""
 
-    def make(tenant: str, scopes=TENANT_SCOPES, **limits) -> Caller:
+    def make(tenant: str, scopes: Any = TENANT_SCOPES, **limits: Any) -> Caller:
         return Caller(issue_key(tenant, "test", scopes, cause=CAUSE, **limits)[1])
 
     return make
 
 
 @pytest.fixture
-def ours(acme, caller) -> Caller:
+def ours(acme, caller: Callable[..., Caller]) -> Caller:
     return caller("acme")
 
 
 @pytest.fixture
-def theirs(globex, caller) -> Caller:
+def theirs(globex, caller: Callable[..., Caller]) -> Caller:
     return caller("globex")
 
 
 @pytest.fixture
-def operator(system, caller) -> Caller:
+def operator(system, caller: Callable[..., Caller]) -> Caller:
     return caller("t_system", SCOPES)
 
 

@@ -11,11 +11,11 @@ from django.db import connection
 from northstar.errors import InvalidConfig
 from routing.changes import RouteUpdate, create_route, put_route, reseal_routes, update_route
 from routing.models import OutboxEntry, Route, RouteChange
-from routing.resolve import driver_config, resolve
+from routing.resolve import resolve
 from routing.sealing import route_scope, seal, unseal
 from storage.config import reveal
 from tests.routing.conftest import CAUSE, context, draft
-from tests.routing.vault import CANARY
+from tests.routing.vault import CANARY, opened
 
 SCOPE = route_scope("tabular_store", "acme", "dev", None)
 
@@ -25,7 +25,9 @@ def with_secret(**changes):
 
 
 def password() -> str:
-    return reveal(driver_config(resolve("tabular_store", context())).password)
+    secret = opened(resolve("tabular_store", context())).password
+    assert secret is not None
+    return reveal(secret)
 
 
 def test_a_secret_is_nowhere_in_the_database_in_clear(acme):
@@ -74,7 +76,7 @@ def test_a_secret_set_to_null_is_removed(acme):
     route = create_route(with_secret(), CAUSE)
     changed = update_route(route.pk, RouteUpdate(config={"place": "here", "password": None}), CAUSE)
     assert changed.sealed_secrets == ""
-    assert driver_config(resolve("tabular_store", context())).password is None
+    assert opened(resolve("tabular_store", context())).password is None
 
 
 def test_a_new_secret_alone_is_a_change_that_shows_no_secret(acme):
@@ -89,7 +91,7 @@ def test_a_new_secret_alone_is_a_change_that_shows_no_secret(acme):
 def test_the_secrets_of_one_backend_are_never_given_to_another(acme):
     route = create_route(with_secret(), CAUSE)
     update_route(route.pk, RouteUpdate(backend_type="bank", config={"place": "here"}), CAUSE)
-    assert driver_config(resolve("tabular_store", context())).password is None
+    assert opened(resolve("tabular_store", context())).password is None
     with pytest.raises(InvalidConfig, match="password is masked"):
         update_route(route.pk, RouteUpdate(backend_type="vault", config={"place": "x", "password": "****"}), CAUSE)
 

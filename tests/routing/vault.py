@@ -4,6 +4,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from routing.resolve import ResolvedRoute, driver_config
 from storage.config import BackendConfig, Secret
 from storage.documents import Limits
 from storage.registry import CLOUD, DOCUMENTS, Backend
@@ -30,6 +31,13 @@ class WeakDocuments:
 
     Config = VaultConfig
     limits: ClassVar[Limits] = Limits(ordered_scan=False)
+
+
+def opened(route: ResolvedRoute) -> VaultConfig:
+    """A route's config with its secrets in clear, as its driver would get it."""
+    config = driver_config(route)
+    assert isinstance(config, VaultConfig)
+    return config
 
 
 BANK = Backend("Bank", CLOUD, {DOCUMENTS: "tests.routing.vault.VaultDocuments"})
