@@ -31,7 +31,10 @@ class Out:
 
     def line(self, text: str = "", style: str = "") -> None:
         """Print one line, never wrapped, so that it can be copied and pasted."""
-        self._console.print(Text(text, style=style))
+        if self.on_terminal:
+            self._console.print(Text(text, style=style))
+        else:
+            self._console.file.write(f"{text}\n")
 
     def heading(self, text: str) -> None:
         """Print the title of a part."""

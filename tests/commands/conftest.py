@@ -4,18 +4,12 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from routing.changes import Cause, create_tenant
-from routing.models import Tenant
-from routing.resolve import invalidate
-from storage.opening import close_adapters
-
-CAUSE = Cause("user:alice")
 PROJECT = Path(__file__).resolve().parents[2]
 SECONDS = 120
 
@@ -39,29 +33,6 @@ def manage(tmp_path) -> Run:
         )
 
     return run
-
-
-@pytest.fixture(autouse=True)
-def lab(settings, tmp_path) -> Iterator[None]:
-    """A lab deployment on this test's own folder, for commands that run in this process."""
-    settings.NORTHSTAR_HOME = tmp_path
-    settings.NORTHSTAR_ALLOWED_ROOTS = [tmp_path]
-    settings.NORTHSTAR_DEPLOYMENT = "lab"
-    settings.NORTHSTAR_SNAPSHOT_POLL_SECONDS = 0  # no commit of a test is real, so none announces itself
-    invalidate()
-    yield
-    invalidate()
-    close_adapters()
-
-
-@pytest.fixture
-def acme(db) -> Tenant:
-    return create_tenant("acme", "Acme", "lab", CAUSE)
-
-
-@pytest.fixture
-def globex(db) -> Tenant:
-    return create_tenant("globex", "Globex", "lab", CAUSE)
 
 
 def document(done: subprocess.CompletedProcess[str]) -> Any:

@@ -22,7 +22,7 @@ def test_a_new_key_opens_what_it_was_made_for(acme):
     token = _run("create", "--tenant", "acme", "--label", "shop", "--scope", "data:read", "--env", "dev")
     key = verify(token)
     assert (key.tenant_id, key.label, key.scopes, key.envs) == ("acme", "shop", ["data:read"], ["dev"])
-    assert RouteChange.objects.first().actor == "command:apikey"
+    assert RouteChange.objects.latest("id").actor == "command:apikey"
 
 
 def test_without_scopes_a_key_reads_and_writes_data_and_nothing_else(acme):

@@ -4,30 +4,20 @@ import json
 import sys
 from argparse import ArgumentParser
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandError
+from pydantic import ValidationError
 
 from northstar.console import BAD, GOOD, Out
 from northstar.errors import FieldError, InvalidRequest, NorthstarError
 from routing.admission import RouteDraft, admit
+from routing.api.bodies import RouteIn
 from routing.models import Route, Tenant
 
-_FIELDS: Final = {
-    "resource_kind": str,
-    "tenant_id": str,
-    "backend_type": str,
-    "env": str,
-    "project_id": (str, type(None)),
-    "config": dict,
-    "tier": str,
-    "cost_notes": str,
-    "enabled": bool,
-}
-_REQUIRED: Final = ("resource_kind", "tenant_id", "backend_type")
-_SAID_BY_THE_WRITER: Final = "switch_rationale"
+_DRAFTED: Final = tuple(field.name for field in fields(RouteDraft))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +73,7 @@ def _print_text(out: Out, verdicts: list[Verdict]) -> None:
 
 def _stored() -> Iterator[Verdict]:
     for route in Route.objects.select_related("tenant").order_by("id"):
-        draft = RouteDraft(**{name: getattr(route, name) for name in _FIELDS})
+        draft = RouteDraft(**{name: getattr(route, name) for name in _DRAFTED})
         yield _verdict(f"{route.pk}", draft, route.tenant, route)
 
 
@@ -123,17 +113,21 @@ def _bodies(path: Path) -> list[Any]:
 
 def _draft(body: Any) -> RouteDraft:
     """Return a body as a draft. Raises InvalidRequest naming each field that is missing, unknown or of the wrong type."""
-    if not isinstance(body, dict):
-        raise InvalidRequest("It is no JSON object.", fix="Give an object as for POST /api/v1/routing/routes.")
-    errors = [FieldError(name, "missing", "is missing") for name in _REQUIRED if name not in body]
-    for name, value in body.items():
-        if name not in _FIELDS and name != _SAID_BY_THE_WRITER:
-            errors.append(FieldError(name, "unknown", "is unknown"))
-        elif not isinstance(value, _FIELDS.get(name, str)):  # type: ignore[arg-type]
-            errors.append(FieldError(name, "type", "has the wrong type"))
-    if errors:
-        raise InvalidRequest("The route is not valid.", fix="Correct these fields.", errors=errors)
-    return RouteDraft(**{name: value for name, value in body.items() if name in _FIELDS})
+    try:
+        route = RouteIn.model_validate(body)
+    except ValidationError as error:
+        problems = error.errors(include_input=False, include_context=False, include_url=False)
+        raise _invalid(
+            *(FieldError(".".join(map(str, one["loc"])), one["type"], one["msg"]) for one in problems)
+        ) from None
+    if route.tenant_id is None:
+        raise _invalid(FieldError("tenant_id", "missing", "Say whose route it is: a file has no API key to tell."))
+    given = {name: value for name, value in route.model_dump().items() if name in _DRAFTED and value is not None}
+    return RouteDraft(**given)
+
+
+def _invalid(*errors: FieldError) -> InvalidRequest:
+    return InvalidRequest("The route is not valid.", fix="Correct these fields.", errors=errors)
 
 
 def _tenant(tenant_id: str) -> Tenant:
@@ -160,5 +154,5 @@ def _refused(name: str, body: Any, error: NorthstarError) -> Verdict:
 
 
 def _detail(error: NorthstarError) -> str:
-    fields = "; ".join(f"{one.field} {one.detail}" for one in error.errors)
-    return f"{error.detail} {fields}".strip()
+    wrong = "; ".join(f"{one.field}: {one.detail}" for one in error.errors)
+    return f"{error.detail} {wrong}".strip()

@@ -1,0 +1,185 @@
+"""A running lab from nothing: tables, an administrator, tenants, routes and keys. Each step is left alone where it stands.
+
+In a lab deployment the credentials are kept in NORTHSTAR_HOME/quickstart.json, readable by its owner alone, so that every run
+can print the same ones. In any other deployment nothing is kept: a secret is shown by the run that makes it and never again.
+"""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.management import call_command
+from django.utils.crypto import get_random_string
+
+from northstar.errors import AlreadyExists, Unauthenticated
+from northstar.modes import LAB, SYSTEM_TENANT, T_SYSTEM
+from routing import keys
+from routing.changes import Cause, RouteDraft, create_route, create_tenant
+from routing.keys import ACT_FOR_TENANTS, SCOPES, issue_key
+from routing.models import LAB_DEPLOYMENT, ApiKey
+from routing.operations import relay_outbox
+from routing.roles import ensure_groups
+from storage.registry import KINDS
+
+ADMIN: Final = "admin"
+DEMO_TENANT: Final = "t_demo"
+DEFAULT_ENV: Final = "dev"
+CAUSE: Final = Cause("command:quickstart")
+OPERATOR_LABEL: Final = "quickstart operator"
+TENANT_SCOPES: Final = tuple(scope for scope in SCOPES if scope != ACT_FOR_TENANTS)
+PASSWORD_LENGTH: Final = 20
+KEPT_FILE: Final = "quickstart.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a newcomer needs. None stands for what does not exist here, or can no longer be shown."""
+
+    url: str
+    tenant_id: str | None = None
+    api_key: str | None = field(default=None, repr=False)
+    operator_key: str | None = field(default=None, repr=False)
+    admin_user: str = ADMIN
+    admin_password: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """The credentials, and notes without any secret about what is new and what cannot be shown."""
+
+    credentials: Credentials
+    notes: tuple[str, ...]
+
+
+def is_lab() -> bool:
+    """Whether this is a lab deployment: the only one with embedded backends and kept credentials."""
+    return bool(settings.NORTHSTAR_DEPLOYMENT == LAB_DEPLOYMENT)
+
+
+def prepare(url: str) -> Prepared:
+    """Make whatever is missing, and return the credentials for the server at `url`. A second run changes nothing.
+
+    Runs that start at the same time follow one another.
+    """
+    home = Path(settings.NORTHSTAR_HOME)
+    home.mkdir(parents=True, exist_ok=True)
+    with one_at_a_time(home / ".quickstart.lock"):
+        call_command("migrate", verbosity=0, interactive=False)
+        ensure_groups()
+        ensure_tenant(SYSTEM_TENANT, "Northstar itself", T_SYSTEM)
+        return _prepare_lab(url, home / KEPT_FILE) if is_lab() else _prepare_deployment(url)
+
+
+@contextmanager
+def one_at_a_time(lock: Path) -> Iterator[None]:
+    """Wait until no other process is in a block with this lock file, and keep others waiting meanwhile."""
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def ensure_tenant(tenant_id: str, name: str, mode: str) -> None:
+    """Create the tenant unless it exists."""
+    try:
+        create_tenant(tenant_id, name, mode, CAUSE)
+    except AlreadyExists:
+        return
+
+
+def ensure_filesystem_routes(tenant_id: str, env: str) -> None:
+    """Give every kind a filesystem route in this environment; a route that stands is left as it is."""
+    for kind in KINDS:
+        try:
+            create_route(RouteDraft(resource_kind=kind, tenant_id=tenant_id, env=env, backend_type="filesystem"), CAUSE)
+        except AlreadyExists:
+            continue
+
+
+def _prepare_lab(url: str, path: Path) -> Prepared:
+    ensure_tenant(DEMO_TENANT, "Demo", LAB)
+    ensure_filesystem_routes(SYSTEM_TENANT, DEFAULT_ENV)
+    ensure_filesystem_routes(DEMO_TENANT, DEFAULT_ENV)
+    relay_outbox()
+    kept, notes = _read(path), list[str]()
+    secrets = {
+        "api_key": _working_key(kept.get("api_key"), DEMO_TENANT, "quickstart", TENANT_SCOPES, notes),
+        "operator_key": _working_key(kept.get("operator_key"), SYSTEM_TENANT, OPERATOR_LABEL, SCOPES, notes),
+        "admin_password": _working_password(kept.get("admin_password"), notes),
+    }
+    if secrets != kept:
+        _write(path, secrets)
+    return Prepared(Credentials(url, DEMO_TENANT, **secrets), tuple(notes))
+
+
+def _prepare_deployment(url: str) -> Prepared:
+    password, operator_key = None, None
+    notes = ["Outside of a lab deployment there is no demo tenant, and secrets are shown once."]
+    if get_user_model().objects.filter(username=ADMIN).exists():
+        notes.append(f"For another password of {ADMIN}: python manage.py changepassword {ADMIN}")
+    else:
+        password = _working_password(None, notes)
+    if any(keys.is_active(key) for key in ApiKey.objects.filter(tenant=SYSTEM_TENANT, label=OPERATOR_LABEL)):
+        notes.append(f"For another operator key: python manage.py apikey create --tenant {SYSTEM_TENANT} --scope …")
+    else:
+        operator_key = _working_key(None, SYSTEM_TENANT, OPERATOR_LABEL, SCOPES, notes)
+    return Prepared(Credentials(url, operator_key=operator_key, admin_password=password), tuple(notes))
+
+
+def _working_key(token: str | None, tenant_id: str, label: str, scopes: tuple[str, ...], notes: list[str]) -> str:
+    """Return the kept token while it opens everything that it should, else a new one."""
+    if token and _opens(token, tenant_id, scopes):
+        return token
+    if token:
+        notes.append(f"The kept API key of {tenant_id} does not work any more; this one is new.")
+    _, token = issue_key(tenant_id, label, scopes, cause=CAUSE)
+    return token
+
+
+def _opens(token: str, tenant_id: str, scopes: tuple[str, ...]) -> bool:
+    try:
+        key = keys.verify(token)
+    except Unauthenticated:
+        return False
+    return key.tenant_id == tenant_id and set(scopes) <= set(key.scopes) and not key.envs
+
+
+def _working_password(password: str | None, notes: list[str]) -> str:
+    """Return the kept password while it opens the admin, else set a new one."""
+    users = get_user_model()
+    user = users.objects.filter(username=ADMIN).first() or users(username=ADMIN)
+    if password and user.is_active and user.is_superuser and user.check_password(password):
+        return password
+    if user.pk:
+        notes.append(f"The kept password of {ADMIN} does not work any more; this one is new.")
+    password = get_random_string(PASSWORD_LENGTH)
+    user.is_active = user.is_staff = user.is_superuser = True
+    user.set_password(password)
+    user.save()
+    return password
+
+
+def _read(path: Path) -> dict[str, str]:
+    """Return what was kept. A file that is missing or damaged kept nothing."""
+    try:
+        kept = json.loads(path.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return {name: value for name, value in kept.items() if isinstance(value, str)} if isinstance(kept, dict) else {}
+
+
+def _write(path: Path, secrets: dict[str, str]) -> None:
+    draft = path.with_suffix(".new")
+    draft.unlink(missing_ok=True)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        json.dump(secrets, file, indent=2)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
