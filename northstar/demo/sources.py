@@ -59,11 +59,16 @@ class History:
 
 @dataclass(frozen=True, slots=True)
 class Dependency:
-    """One package that this project needs."""
+    """One package that this project needs. A lock may name several versions of it, for different machines."""
 
     name: str
     version: str
     marker: str
+
+    @property
+    def key(self) -> str:
+        """What no other dependency is called."""
+        return f"{self.name}/{self.version}"
 
 
 def repository_files(root: Path) -> tuple[str, list[Path]]:
@@ -94,7 +99,7 @@ def dependencies(root: Path) -> tuple[str, list[Dependency]]:
     if lock.is_file():
         pinned = (_PINNED.match(line) for line in lock.read_text(encoding="utf-8").splitlines())
         found = [Dependency(m["name"].lower(), m["version"], (m["marker"] or "").strip()) for m in pinned if m]
-        return "requirements/base.txt", sorted(found, key=lambda package: package.name)
+        return "requirements/base.txt", sorted(found, key=lambda package: package.key)
     installed = {each.name.lower(): each.version for each in metadata.distributions()}
     return "the installed packages", [Dependency(name, installed[name], "") for name in sorted(installed)]
 

@@ -1,0 +1,127 @@
+"""The demo from curtain to curtain: prepare, serve, five parts, tidy up."""
+
+import secrets
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Final, NoReturn
+
+from django.conf import settings
+
+from northstar.demo.client import Client
+from northstar.demo.events import tell_history
+from northstar.demo.files import keep_files
+from northstar.demo.flip import flip_objects, point_objects_at
+from northstar.demo.refusals import try_what_is_forbidden
+from northstar.demo.report import Report
+from northstar.demo.server import running_server
+from northstar.demo.stage import API, EMPTY_ENV, ENV, FIRST_ROOT, OTHER_TENANT, Stage
+from northstar.demo.table import clear_table, keep_dependencies
+from northstar.modes import LAB, SYSTEM_TENANT
+from northstar.quickstart import (
+    DEFAULT_ENV,
+    DEMO_TENANT,
+    TENANT_SCOPES,
+    ensure_filesystem_routes,
+    ensure_tenant,
+    one_at_a_time,
+    prepare,
+)
+from routing.changes import Cause
+from routing.keys import SCOPES, issue_key, revoke_key
+from routing.operations import relay_outbox
+
+CAUSE: Final = Cause("command:demo")
+
+
+@dataclass(frozen=True, slots=True)
+class _Tokens:
+    demo: str
+    other: str
+    operator: str
+
+
+def play(report: Report, *, keep: bool) -> None:
+    """Run every part against a server of its own, and write what was seen into the report.
+
+    Its keys are revoked afterwards, and its objects and records deleted unless `keep`; events, being append-only, stay.
+    Runs that start at the same time follow one another.
+    Raises ServerFailed, or UnexpectedAnswer when a step cannot go on.
+    """
+    home = Path(settings.NORTHSTAR_HOME)
+    project = Path(settings.BASE_DIR)
+    prepare("")
+    ensure_tenant(OTHER_TENANT, "Somebody else", LAB)
+    for tenant in (DEMO_TENANT, OTHER_TENANT):
+        ensure_filesystem_routes(tenant, ENV)
+    alone = one_at_a_time(home / ".demo.lock")
+    with _ends_on_sigterm(), alone, _keys() as tokens, running_server(project, home / "demo-server.log") as url:
+        report.say(f"A server of our own answers at {url}; its state is in {home}")
+        stage = Stage(
+            report=report,
+            project=project,
+            home=home,
+            run=secrets.token_hex(4),
+            demo=Client(url, tokens.demo, {"X-Env": ENV}),
+            other=Client(url, tokens.other, {"X-Env": ENV}),
+            operator=Client(url, tokens.operator, {"X-Env": DEFAULT_ENV}),
+        )
+        _perform(stage, keep=keep)
+    relay_outbox()  # what the last steps owe, now that the server is gone
+
+
+def _perform(stage: Stage, *, keep: bool) -> None:
+    point_objects_at(stage, FIRST_ROOT, "The demo begins.")
+    files = keep_files(stage)
+    tell_history(stage)
+    keep_dependencies(stage)
+    flip_objects(stage, files[0])
+    try_what_is_forbidden(stage, files[0])
+    if not keep:
+        _tidy_up(stage)
+
+
+def _tidy_up(stage: Stage) -> None:
+    _delete_objects(stage)
+    point_objects_at(stage, FIRST_ROOT, "The demo is over.")
+    _delete_objects(stage)
+    clear_table(stage)
+
+
+def _delete_objects(stage: Stage) -> None:
+    keys = [item["key"] for item in stage.demo.items(f"{API}/storage/objects", prefix=stage.prefix)]
+    for key in keys:
+        stage.demo.need("DELETE", stage.object_path(key.removeprefix(stage.prefix)))
+
+
+@contextmanager
+def _keys() -> Iterator[_Tokens]:
+    """Issue the demo's three keys, for as long as the block runs."""
+    envs = (ENV, EMPTY_ENV)
+    issued = [
+        issue_key(DEMO_TENANT, "demo", TENANT_SCOPES, envs=envs, cause=CAUSE),
+        issue_key(OTHER_TENANT, "demo", TENANT_SCOPES, envs=envs, cause=CAUSE),
+        issue_key(SYSTEM_TENANT, "demo", SCOPES, envs=(DEFAULT_ENV,), cause=CAUSE),
+    ]
+    try:
+        yield _Tokens(*(token for _, token in issued))
+    finally:
+        for key, _ in issued:
+            revoke_key(key.key_id, CAUSE)
+
+
+@contextmanager
+def _ends_on_sigterm() -> Iterator[None]:
+    """Let SIGTERM unwind the blocks, so that the server is stopped and the keys are revoked."""
+
+    def unwind(number: int, _frame: FrameType | None) -> NoReturn:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, unwind)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

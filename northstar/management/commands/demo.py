@@ -1,0 +1,59 @@
+"""Do the main job on this repository's own files, history and dependencies, and check every step."""
+
+import json
+import sys
+from argparse import ArgumentParser
+from dataclasses import asdict
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from northstar.console import BAD, GOOD, Out, refused
+from northstar.demo.client import UnexpectedAnswer
+from northstar.demo.play import play
+from northstar.demo.report import Report
+from northstar.demo.server import ServerFailed
+from northstar.errors import NorthstarError
+from northstar.quickstart import is_lab
+
+
+class Command(BaseCommand):
+    help = "Use Northstar over HTTP on real input, check every step, print what was seen. Exit code 1 if a promise is broken."
+    requires_system_checks: list[str] = []
+    requires_migrations_checks = False
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--format", choices=["text", "json"], default="text", help="json: narrate on standard error."
+        )
+        parser.add_argument(
+            "--keep", action="store_true", help="Leave the demo's objects and records for a look at them."
+        )
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        if not is_lab():
+            raise CommandError("The demo stores on the filesystem, so it runs in a lab deployment only.")
+        as_json = options["format"] == "json"
+        report = Report(Out(self.stderr if as_json else self.stdout))
+        try:
+            play(report, keep=options["keep"])
+        except ServerFailed as error:
+            raise CommandError(str(error)) from None
+        except NorthstarError as error:
+            raise refused(error) from None
+        except (UnexpectedAnswer, OSError) as error:
+            report.check("every step can be taken", False, str(error))
+        except KeyboardInterrupt:
+            raise CommandError("Interrupted. The server is stopped and the keys are revoked.", returncode=130) from None
+        self._finish(report, as_json=as_json)
+
+    def _finish(self, report: Report, *, as_json: bool) -> None:
+        if as_json:
+            document = {"ok": report.ok, "checks": [asdict(check) for check in report.checks]}
+            self.stdout.write(json.dumps(document, indent=2))
+        else:
+            report.table()
+            good = sum(check.ok for check in report.checks)
+            report.out.line(f"{good} of {len(report.checks)} as promised.", GOOD if report.ok else BAD)
+        if not report.ok:
+            sys.exit(1)
