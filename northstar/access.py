@@ -46,7 +46,7 @@ class ScopePermission(BasePermission):
 
     def has_permission(self, request: Request, view: Any) -> bool:
         method = request.method or ""
-        if not hasattr(view, method.lower()):
+        if method.lower() not in view.http_method_names or not hasattr(view, method.lower()):
             return True
         scopes: dict[str, str] = getattr(view, "scopes", {})
         scope = scopes.get("GET" if method == "HEAD" else method)
