@@ -76,8 +76,22 @@ async def main(port: int) -> None:
         log_enabled=False,
     )
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, server.stop)
-    await server.serve()
+    serving = asyncio.create_task(server.serve())
+    await _until_listening(port)
+    print("listening", flush=True)
+    await serving
     bridge.close()
+
+
+async def _until_listening(port: int) -> None:
+    while True:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except ConnectionRefusedError:
+            await asyncio.sleep(0.01)
+        else:
+            writer.close()
+            return
 
 
 if __name__ == "__main__":
