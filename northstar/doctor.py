@@ -10,7 +10,8 @@ from typing import Final
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core import checks
-from django.db import DatabaseError, connection
+from django.db import Error as DatabaseFailure
+from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.db.models import Count, Max, Min
 
@@ -85,7 +86,7 @@ def _database() -> Iterator[Finding]:
     try:
         executor = MigrationExecutor(connection)
         pending = executor.migration_plan(executor.loader.graph.leaf_nodes())
-    except DatabaseError as error:
+    except DatabaseFailure as error:
         yield Finding(
             ERROR,
             "database",

@@ -126,7 +126,8 @@ def _prepare_deployment(url: str) -> Prepared:
     else:
         password = _working_password(None, notes)
     if any(keys.is_active(key) for key in ApiKey.objects.filter(tenant=SYSTEM_TENANT, label=OPERATOR_LABEL)):
-        notes.append(f"For another operator key: python manage.py apikey create --tenant {SYSTEM_TENANT} --scope …")
+        scopes = " ".join(f"--scope {scope}" for scope in SCOPES)
+        notes.append(f"For another operator key: python manage.py apikey create --tenant {SYSTEM_TENANT} {scopes}")
     else:
         operator_key = _working_key(None, SYSTEM_TENANT, OPERATOR_LABEL, SCOPES, notes)
     return Prepared(Credentials(url, operator_key=operator_key, admin_password=password), tuple(notes))

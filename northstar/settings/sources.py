@@ -66,15 +66,22 @@ def generated_encryption_keys(home: Path) -> str:
 
 
 def _generated(path: Path, candidate: str) -> str:
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-        draft.touch(mode=0o600)
-        draft.write_text(candidate, encoding="ascii")
-        try:
-            path.hardlink_to(draft)  # exactly one of several processes wins, and the file is never seen half written
-        except FileExistsError:
-            pass
-        finally:
-            draft.unlink()
-    return path.read_text(encoding="ascii").strip()
+    try:
+        if not path.exists():
+            _write_once(path, candidate)
+        return path.read_text(encoding="ascii").strip()
+    except OSError as error:
+        raise ImproperlyConfigured(f"NORTHSTAR_HOME ({path.parent}) cannot be used: {error.strerror}.") from None
+
+
+def _write_once(path: Path, candidate: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    draft.touch(mode=0o600)
+    draft.write_text(candidate, encoding="ascii")
+    try:
+        path.hardlink_to(draft)  # exactly one of several processes wins, and the file is never seen half written
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink()

@@ -16,7 +16,9 @@ from routing.keys import issue_key
 from routing.models import OutboxEntry, Route, SnapshotRevision, Tenant
 from routing.operations import relay_outbox
 from routing.resolve import invalidate
+from storage.registry import BACKENDS
 from tests.conftest import CAUSE
+from tests.routing.vault import VAULT
 
 
 @pytest.fixture
@@ -97,6 +99,13 @@ def test_a_backend_that_does_not_answer_is_an_error(healthy, settings):
     (settings.NORTHSTAR_HOME / "taken").write_text("a file where the folder should be")
     route = _force(config={"base_dir": "taken"})
     assert _one(ERROR, f"route {route}").subject.endswith("(tabular_store in acme/dev on filesystem)")
+
+
+def test_a_secret_that_its_reference_does_not_lead_to_is_an_error(healthy, monkeypatch):
+    monkeypatch.setitem(BACKENDS, "vault", VAULT)
+    reference = "env:NORTHSTAR_SECRET_NOWHERE"
+    route = _force(backend_type="vault", config={"place": "here", "password": {"$secret": reference}})
+    assert f"The secret {reference} is not set here" in _one(ERROR, f"route {route}").detail
 
 
 def test_events_that_wait_are_counted_with_since_when_and_why(healthy, globex):

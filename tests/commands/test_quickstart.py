@@ -160,3 +160,18 @@ def test_outside_of_a_lab_nothing_is_kept_and_no_route_is_made(manage, tmp_path)
         "from routing.models import Route, Tenant\nprint(json.dumps([Route.objects.count(), Tenant.objects.count()]))"
     )
     assert _lab(manage, question, **PRODUCTION) == [0, 1]
+
+
+def test_a_home_that_cannot_be_made_is_an_error_without_a_trace(manage, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    done = manage("quickstart", NORTHSTAR_HOME=str(tmp_path / "file" / "home"))
+    assert done.returncode == 1
+    assert "NORTHSTAR_HOME" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_setting_that_is_missing_is_named_without_a_trace(manage):
+    done = manage("quickstart", **{**PRODUCTION, "NORTHSTAR_SECRET_KEY": ""})
+    assert done.returncode == 1
+    assert "NORTHSTAR_SECRET_KEY is not set" in done.stderr
+    assert "Traceback" not in done.stderr

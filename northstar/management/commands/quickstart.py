@@ -9,6 +9,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from django.db import Error as DatabaseFailure
 
 from northstar.console import Out, refused
 from northstar.errors import NorthstarError
@@ -33,6 +34,9 @@ class Command(BaseCommand):
             prepared = prepare(options["url"].rstrip("/"))
         except NorthstarError as error:
             raise refused(error) from None
+        except DatabaseFailure as error:
+            name = type(error).__name__
+            raise CommandError(f"The control-plane database does not answer ({name}). Check DATABASE_URL.") from None
         except OSError as error:
             raise CommandError(f"NORTHSTAR_HOME ({settings.NORTHSTAR_HOME}) cannot be used: {error}") from None
         if options["format"] == "json":
@@ -64,7 +68,7 @@ def _print_text(out: Out, prepared: Prepared) -> None:
         for line in _examples(credentials, credentials.api_key):
             out.line(line)
     out.line()
-    out.line(f"Serve it (`make run` does):  {shlex.join([sys.executable, 'manage.py', 'serve'])}", "dim")
+    out.line(f"Serve it:  {shlex.join([sys.executable, 'manage.py', 'serve'])}", "dim")
 
 
 def _examples(credentials: Credentials, api_key: str) -> list[str]:
