@@ -44,7 +44,7 @@ class IdempotentPost(ApiView):
             _check_key(key)
             setattr(self, "post", partial(self._once, key, getattr(self, "post")))  # noqa: B009, B010 - a subclass has it
 
-    def _once(self, key: str, post: Callable[..., Response], request: Request, *args: Any, **kwargs: Any) -> Any:
+    def _once(self, key: str, post: Callable[..., Response], request: Request, /, *args: Any, **kwargs: Any) -> Any:
         fingerprint = self._fingerprint(request)
         self.operation_id = sha256(f"{self.context.tenant_id}\n{key}\n{fingerprint}".encode()).hexdigest()[:32]
         _prune()
