@@ -41,8 +41,8 @@ def _cells(result: Result) -> tuple[str, ...]:
     low, high = result.ratio.low, result.ratio.high
     return (
         result.name,
-        f"{result.ratio.median:.3g}x {'faster' if result.faster else 'the time'}",
-        f"{low:.3g} - {high:.3g}",
+        f"{_three_digits(result.ratio.median)}x {'faster' if result.faster else 'the time'}",
+        f"{_three_digits(low)} - {_three_digits(high)}",
         _figures(result.ours),
         f"{_figures(result.base)}: {result.base.name}",
         f"{duration(result.ours.cpu)} / {duration(result.base.cpu)}",
@@ -77,9 +77,8 @@ def _three_digits(number: float) -> str:
 def show(console: Console, results: Sequence[Result], facts: Mapping[str, Any]) -> None:
     """Print the table, what has to be said about its rows, and whether the disk makes the figures worthless."""
     console.print(table(results))
-    for result in results:
-        for note in result.notes:
-            console.print(f"{result.name}: {note}", markup=False, highlight=False)
+    for note in dict.fromkeys(note for result in results for note in result.notes):
+        console.print(note, markup=False, highlight=False)
     if facts["filesystem"] in {"tmpfs", "ramfs"}:
         console.print(
             "The data lay in memory, where fsync costs nothing: set TMPDIR to a folder on a disk.", style="yellow"

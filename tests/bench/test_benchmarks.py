@@ -1,0 +1,56 @@
+"""Every benchmark runs, in its tiny form, as `python -m bench` runs it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.__main__ import BENCHMARKS
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+WITHIN_SECONDS = 120
+ROWS = {
+    "resolution": ["resolve / dict", "resolve / LocMem", "resolve / ORM"],
+    "records": ["record get", "record put"],
+    "appends": ["append, 32 writers", "append, 1 writer"],
+    "listings": ["list 100 at the end", "list 100 in the middle"],
+    "objects": ["1 KiB PUT / same promise", "1 KiB PUT / write in place"],
+}
+
+
+def bench(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    (tmp_path / "home").mkdir()
+    return subprocess.run(
+        [sys.executable, "-m", "bench", *arguments, "--save", str(tmp_path / "run.json")],
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(tmp_path / "home")},
+        capture_output=True,
+        text=True,
+        timeout=WITHIN_SECONDS,
+        check=False,
+    )
+
+
+def test_each_benchmark_is_run_here():
+    assert set(BENCHMARKS) == set(ROWS)
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("name", ROWS)
+def test_a_benchmark_prints_and_keeps_its_rows_and_leaves_nothing_behind(tmp_path, name):
+    done = bench(tmp_path, "--smoke", "--only", name)
+    assert done.returncode == 0, done.stderr
+    results = json.loads((tmp_path / "run.json").read_text())["results"]
+    assert [result["name"] for result in results] == ROWS[name]
+    assert all(
+        result["ratio"]["median"] > 0 and row in done.stdout for row, result in zip(ROWS[name], results, strict=True)
+    )
+    assert list((tmp_path / "home").iterdir()) == []
+
+
+def test_an_unknown_benchmark_is_refused(tmp_path):
+    done = bench(tmp_path, "--smoke", "--only", "guesses")
+    assert (done.returncode, "invalid choice: 'guesses'" in done.stderr) == (2, True)
