@@ -27,21 +27,25 @@ class OpenPartitions:
 
     def get(self, owner: object, name: Name, create: Callable[[], Partition]) -> Partition:
         """Return the owner's partition of this name."""
+        dropped: Partition | None = None
         with self._lock:
             partition = self._open.get((owner, name))
             if partition is None:
                 partition = self._open[owner, name] = create()
                 if len(self._open) > self._most:
-                    self._open.popitem(last=False)
+                    _, dropped = self._open.popitem(last=False)
             else:
                 self._open.move_to_end((owner, name))
-            return partition
+        if dropped:  # outside the lock: closing an index may take a while
+            dropped.release()
+        return partition
 
     def drop(self, owner: object) -> None:
         """Forget everything of this owner."""
         with self._lock:
-            for key in [key for key in self._open if key[0] is owner]:
-                del self._open[key]
+            dropped = [self._open.pop(key) for key in list(self._open) if key[0] is owner]
+        for partition in dropped:
+            partition.release()
 
     def after_fork(self) -> None:
         """Start empty in a child process. The parent's SQLite connections are kept: closing them here would harm it."""

@@ -98,7 +98,9 @@ class PartitionFiles:
     def _open_index(self, *, renew: bool) -> None:
         path = self._location.index_path
         self._location.refuse_linked_index(durable=self._durable)
-        if renew or not path.exists():  # without the index itself, what SQLite left beside it is of no use
+        if (
+            renew or not path.exists() or path.stat().st_size == 0
+        ):  # then what SQLite left beside it is of no use either
             remove_index(path)
         try:
             self.index = Index(path)

@@ -52,6 +52,7 @@ class Partition:
         self._epoch = epoch
         self._files: PartitionFiles | None = None
         self._renew_index = False
+        self._kept_open = True
         self._compact_from = 0
         self._mutex = threading.Lock()
         self._commits: GroupCommit[Sequence[Request], list[Decided]] = GroupCommit(self._commit, BATCH_BUNDLES)
@@ -87,6 +88,11 @@ class Partition:
         return self._read(
             lambda index: index.page(low, high, now=now, limit=limit + 1, reverse=reverse), load, missing=nothing
         )
+
+    def release(self) -> None:
+        """Keep no file open from now on. Those in use close after their last use; a late caller opens its own."""
+        self._kept_open = False
+        self._files = None
 
     def release_after_fork(self) -> None:
         """Give up, in a child process, what belongs to the parent: its lock must not outlive it here."""
@@ -190,7 +196,7 @@ class Partition:
                 return
             try:
                 yield files
-                self._files = files
+                self._files = files if self._kept_open else None
             finally:
                 files.unlock()
         finally:
