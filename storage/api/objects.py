@@ -29,7 +29,6 @@ from storage.api.object_answers import (
 from storage.api.object_conditions import announced_sha256, is_unchanged, range_applies, wanted_range, write_expectation
 from storage.blobs import Blob, BlobInfo, BlobPage
 from storage.cursors import seal, unseal
-from storage.errors import InvalidKey
 from storage.kinds.object_store import ObjectStore
 
 LIST_LIMIT: Final = 100
@@ -89,7 +88,6 @@ class ObjectsBase(DataView):
 
     def stored(self, key: str) -> tuple[BlobInfo, bool]:
         """Store the request's body as it arrives; return what is stored, and whether it is new."""
-        _check_address(self.request)
         _check_body(self.request)
         store = self.objects()
         try:
@@ -110,7 +108,6 @@ class ObjectsBase(DataView):
 
     def opened(self, key: str) -> tuple[Blob, bool]:
         """Open the object, or the part that is asked for; return it, and whether it is a part. Raises NotFound."""
-        _check_address(self.request)
         store = self.objects()
         wanted = wanted_range(self.request.META)
         blob = store.get(key, wanted)
@@ -152,7 +149,6 @@ class ObjectView(ObjectsBase):
 
     @extend_schema(exclude=True)
     def head(self, request: Request, key: str) -> HttpResponse:
-        _check_address(request)
         info = self.objects().head(key)
         if info is None:
             raise _missing(key)
@@ -162,7 +158,6 @@ class ObjectView(ObjectsBase):
 
     @extend_schema(operation_id="delete_object", responses={204: None}, parameters=[_IF_MATCH])
     def delete(self, request: Request, key: str) -> Response:
-        _check_address(request)
         if "HTTP_IF_NONE_MATCH" in request.META:
             raise InvalidRequest("A delete takes If-Match, not If-None-Match.", fix="Leave If-None-Match out.")
         store = self.objects()
@@ -194,14 +189,6 @@ class ObjectsView(ObjectsBase):
 
 def _missing(key: str) -> NotFound:
     return NotFound(f"There is no object {key!a}.", fix="GET /api/v1/storage/objects lists those there are.")
-
-
-def _check_address(request: Request) -> None:
-    """Refuse a key that is not UTF-8, which Django would have let pass as percent-encoded text: another key."""
-    try:
-        request.META.get("PATH_INFO", "").encode("latin-1").decode()
-    except UnicodeError:
-        raise InvalidKey("The key is not valid UTF-8.", fix="Percent-encode it as UTF-8.") from None
 
 
 def _check_body(request: Request) -> None:

@@ -1,0 +1,61 @@
+"""The earlier engines' addresses for objects."""
+
+import base64
+
+import pytest
+
+from tests.api.test_objects import content, path, problem
+
+
+class TestNexus:
+    def test_put_takes_the_key_from_a_header_and_get_from_the_query(self, acme_api):
+        stored = acme_api.post("/nexus/raw/put", b"raw \x00 bytes", headers={"X-Key": "dir/name"})
+        assert (stored.status_code, set(stored.json())) == (200, {"uri"})
+        assert stored.json()["uri"].endswith("/blobs/dir/name")
+        assert content(acme_api.get("/nexus/raw/get?key=dir/name")) == b"raw \x00 bytes"
+        assert content(acme_api.get(path("dir/name"))) == b"raw \x00 bytes"
+
+    def test_a_key_is_utf8_in_the_header(self, acme_api):
+        acme_api.post("/nexus/raw/put", b"1", headers={"X-Key": "caf\u00e9"})
+        assert content(acme_api.get("/nexus/raw/get?key=caf%C3%A9")) == b"1"
+
+    def test_errors_are_the_same_as_anywhere(self, acme_api, acme, globex_api):
+        assert problem(acme_api.post("/nexus/raw/put", b"1")) == (400, "INVALID_KEY")
+        assert problem(acme_api.post("/nexus/raw/put", b"1", headers={"X-Key": "../../t_other/x"})) == (
+            400,
+            "INVALID_KEY",
+        )
+        assert problem(acme_api.get("/nexus/raw/get?key=missing")) == (404, "NOT_FOUND")
+        assert problem(acme_api.get("/nexus/raw/get")) == (400, "INVALID_REQUEST")
+        acme_api.post("/nexus/raw/put", b"1", headers={"X-Key": "mine"})
+        assert problem(globex_api.get("/nexus/raw/get?key=mine")) == (404, "NOT_FOUND")
+
+    def test_a_missing_route_is_named(self, acme, api):
+        answer = api(acme).post("/nexus/raw/put", b"1", headers={"X-Key": "x"})
+        assert problem(answer) == (500, "NO_ROUTE_CONFIGURED")
+        assert answer.json()["detail"].startswith("No route configured for object_store in acme/dev.")
+
+
+class TestRaw:
+    @pytest.mark.parametrize("size", [0, 1, 2, 3, 2_500_001])
+    def test_get_is_json_with_base64_unless_bytes_are_asked_for(self, acme_api, size):
+        data = (b"0123456789" * (size // 10 + 1))[:size]
+        stored = acme_api.put("/raw/put/dir/name", data)
+        assert (stored.status_code, set(stored.json())) == (200, {"object_uri"})
+        got = acme_api.get("/raw/get/dir/name")
+        assert got["Content-Type"] == "application/json"
+        text = content(got)
+        assert text == b'{"content":"' + base64.b64encode(data) + b'"}'
+        raw = acme_api.get("/raw/get/dir/name", headers={"Accept": "application/octet-stream"})
+        assert content(raw) == data
+
+    def test_list_gives_the_objects_below_a_prefix(self, acme_api):
+        for key in ("a/1", "a/2", "b/1"):
+            acme_api.put(f"/raw/put/{key}", b"1")
+        assert [each["key"] for each in acme_api.get("/raw/list?prefix=a/").json()["objects"]] == ["a/1", "a/2"]
+        assert len(acme_api.get("/raw/list").json()["objects"]) == 3
+
+    def test_errors_are_the_same_as_anywhere(self, acme_api):
+        assert problem(acme_api.get("/raw/get/missing")) == (404, "NOT_FOUND")
+        assert problem(acme_api.put("/raw/put/a//b", b"1")) == (400, "INVALID_KEY")
+        assert problem(acme_api.get("/raw/list?delimiter=/")) == (400, "INVALID_REQUEST")

@@ -1,0 +1,184 @@
+"""Objects through the real server: bodies of unknown length, bodies cut off, clients that leave, and memory that stays flat."""
+
+import hashlib
+import json
+import socket
+from pathlib import Path
+
+import pytest
+
+from tests.server import running_server
+
+pytestmark = pytest.mark.server
+MIB = 1024 * 1024
+SIZE_MIB = 64
+GROWTH_MIB = 24
+"""What 64 MiB in and out may add to the server's memory."""
+X = "/api/v1/storage/objects/x"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with running_server(tmp_path_factory.mktemp("served")) as running:
+        yield running
+
+
+@pytest.fixture
+def no_x(server):
+    """Start without the object."""
+    server.request("DELETE", X)
+
+
+def raw(server, lines, body=b"", *, half_close=False):
+    """Send a request as it stands, and return the answer's status and error code, if it is an error."""
+    head = [f"{lines[0]} HTTP/1.1", "Host: localhost", f"Authorization: Bearer {server.tokens['acme']}", *lines[1:]]
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
+        connection.sendall("\r\n".join([*head, "Connection: close", "", ""]).encode("latin-1") + body)
+        if half_close:
+            connection.shutdown(socket.SHUT_WR)
+        answer = b""
+        while piece := connection.recv(65536):
+            answer += piece
+    headers, _, content = answer.partition(b"\r\n\r\n")
+    status = int(headers.split()[1]) if headers else 0
+    return status, json.loads(content)["error_code"] if status >= 400 else None
+
+
+class TestBodies:
+    def test_a_body_of_unknown_length_is_stored_whole(self, server):
+        pieces = [bytes([number]) * 100_000 for number in range(20)]
+        connection = server.connect()
+        headers = {"Authorization": f"Bearer {server.tokens['acme']}", "Content-Type": "text/plain"}
+        connection.request("PUT", X, iter(pieces), headers, encode_chunked=True)
+        stored = json.loads(connection.getresponse().read())
+        connection.close()
+        assert (stored["size"], stored["sha256"]) == (2_000_000, hashlib.sha256(b"".join(pieces)).hexdigest())
+        assert server.request("GET", X)[2] == b"".join(pieces)
+
+    @pytest.mark.parametrize("sent", [0, 10, 100_000])
+    def test_a_body_cut_off_before_its_length_stores_nothing(self, server, no_x, sent):
+        raw(server, [f"PUT {X}", "Content-Length: 3000000"], b"x" * sent, half_close=True)
+        assert server.request("GET", X)[0] == 404
+
+    @pytest.mark.parametrize("end", [b"", b"5\r\nab", b"zz\r\n"])
+    def test_a_chunked_body_without_its_end_stores_nothing(self, server, no_x, end):
+        raw(server, [f"PUT {X}", "Transfer-Encoding: chunked"], b"5\r\nhello\r\n" + end, half_close=True)
+        assert server.request("GET", X)[0] == 404
+
+    def test_a_cut_off_upload_leaves_nothing_in_flight(self, server):
+        raw(server, [f"PUT {X}", "Content-Length: 3000000"], b"x" * 1_500_000, half_close=True)
+        server.request("PUT", X, b"whole")  # comes after: the one before has ended by then, or ends beside it
+        tmp = server.home / "object_store/acme/dev/_/tmp"
+        for _ in range(100):
+            if not list(tmp.iterdir()):
+                break
+            server.request("GET", X)
+        assert list(tmp.iterdir()) == []
+        assert server.request("GET", X)[2] == b"whole"
+
+    def test_a_path_that_is_no_utf8_is_refused(self, server):
+        assert raw(server, ["GET /api/v1/storage/objects/a%ffb"])[0] == 400
+
+    @pytest.mark.parametrize("path", ["../../t_other/x", "a//b", "a/../b", "%2e%2e/x", "a%2f%2fb"])
+    def test_a_path_with_steps_in_it_is_refused_as_it_stands(self, server, path):
+        assert raw(server, [f"GET /api/v1/storage/objects/{path}"]) == (400, "INVALID_KEY")
+
+    def test_metadata_is_utf8_on_the_wire(self, server):
+        value = "Zo\u00eb \u2713".encode().decode("latin-1")
+        assert raw(server, [f"PUT {X}", "Content-Length: 1", f"X-Meta-Who: {value}"], b"1")[0] in {200, 201}
+        assert server.request("GET", X)[1]["x-meta-who"].encode("latin-1").decode() == "Zo\u00eb \u2713"
+        assert raw(server, [f"PUT {X}", "Content-Length: 1", "X-Meta-Who: \xff"], b"1") == (400, "INVALID_REQUEST")
+
+    def test_head_and_304_carry_no_body(self, server):
+        _, stored, _ = server.request("PUT", X, b"hello")
+        status, headers, body = server.request("HEAD", X)
+        assert (status, headers["content-length"], body) == (200, "5", b"")
+        status, headers, body = server.request("GET", X, headers={"If-None-Match": stored["etag"]})
+        assert (status, headers["etag"], body) == (304, stored["etag"], b"")
+
+    def test_a_reader_that_leaves_closes_its_file(self, server):
+        server.request("PUT", X, b"x" * 20 * MIB)
+        with socket.create_connection(("127.0.0.1", server.port), timeout=30) as leaving:
+            request = f"GET {X} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {server.tokens['acme']}\r\n\r\n"
+            leaving.sendall(request.encode())
+            assert leaving.recv(1000).startswith(b"HTTP/1.1 200")
+        for _ in range(200):
+            if not holds_open(server.pid, "/blobs/x"):
+                break
+            server.request("HEAD", X)  # gives the server its time, and needs none of ours
+        assert not holds_open(server.pid, "/blobs/x")
+
+
+def holds_open(pid, ending):
+    links = []
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            links.append(str(link.readlink()))
+        except FileNotFoundError:
+            continue
+    return any(link.endswith(ending) for link in links)
+
+
+class TestMemory:
+    def test_64_mib_in_and_out_add_less_than_24_mib(self, server):
+        piece = bytes(range(256)) * 4096
+        digest = hashlib.sha256(piece * SIZE_MIB).hexdigest()
+        server.request("PUT", X, b"warm")
+        server.request("GET", X)
+        before = peak(server.pid, reset=True)
+        connection = server.connect(timeout=120)
+        headers = {"Authorization": f"Bearer {server.tokens['acme']}", "Content-Length": str(SIZE_MIB * MIB)}
+        connection.request("PUT", "/api/v1/storage/objects/big", (piece for _ in range(SIZE_MIB)), headers)
+        stored = connection.getresponse()
+        assert (stored.status, json.loads(stored.read())["sha256"]) == (201, digest)
+        headers.pop("Content-Length")
+        connection.request("GET", "/api/v1/storage/objects/big", headers=headers)
+        assert hash_of(connection.getresponse()) == digest
+        connection.request(
+            "PUT", "/api/v1/storage/objects/big", (piece for _ in range(SIZE_MIB)), headers, encode_chunked=True
+        )
+        assert json.loads(connection.getresponse().read())["sha256"] == digest
+        connection.close()
+        grown = (peak(server.pid) - before) / MIB
+        print(f"64 MiB in and out: the server grew by {grown:.1f} MiB")
+        assert grown < GROWTH_MIB
+
+    def test_a_slow_reader_costs_no_memory_for_what_it_has_not_read(self, server):
+        server.request("PUT", X, b"x" * SIZE_MIB * MIB)
+        before = peak(server.pid, reset=True)
+        connection = server.connect(timeout=120)
+        connection.request("GET", X, headers={"Authorization": f"Bearer {server.tokens['acme']}"})
+        response = connection.getresponse()
+        response.read(10)
+        for _ in range(20):
+            server.request("HEAD", X)  # the server goes on; what it may send ahead, it has sent
+        assert (peak(server.pid) - before) / MIB < GROWTH_MIB
+        connection.close()
+
+
+def hash_of(response):
+    digest = hashlib.sha256()
+    while chunk := response.read(MIB):
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+def peak(pid, *, reset=False):
+    """The most memory that the process and its children ever had, in bytes, or with `reset` what they have now."""
+    total = 0
+    for process in family(pid):
+        if reset:
+            Path(f"/proc/{process}/clear_refs").write_text("5")
+        status = dict(
+            line.split(":", 1) for line in Path(f"/proc/{process}/status").read_text().splitlines() if ":" in line
+        )
+        total += int(status["VmHWM"].split()[0]) * 1024
+    return total
+
+
+def family(pid):
+    found = [pid]
+    for process in found:
+        for task in Path(f"/proc/{process}/task").iterdir():
+            found += map(int, (task / "children").read_text().split())
+    return found
