@@ -49,6 +49,7 @@ LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
 USE_I18N = False
+FORMAT_MODULE_PATH = ["northstar.formats"]
 
 INSTALLED_APPS = [
     "northstar",

@@ -64,5 +64,5 @@ class RouteChangeAdmin(ReadOnlyAdmin):
         asked = request.method == "POST" and "verify_chain" in request.POST
         rows = RouteChange.objects.count()
         chain = verify_chain() if asked or rows <= CHECKED_AT_ONCE else None
-        context = {"chain": chain, "chain_rows": rows, **(extra_context or {})}
+        context = {"title": "Audit trail", "chain": chain, "chain_rows": rows, **(extra_context or {})}
         return super().changelist_view(request, context)

@@ -7,6 +7,7 @@ from django.contrib import admin, messages
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
+from django.utils.text import capfirst
 
 from northstar.errors import NorthstarError
 from routing.audit import Cause
@@ -48,7 +49,16 @@ class RefusableForm(AnyModelForm):
         self.add_error(name if name in self.fields else None, text)
 
 
-class ChangesAdmin(AnyModelAdmin):
+class TitledAdmin(AnyModelAdmin):
+    """Heads a list with what it lists."""
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Show the list."""
+        title = capfirst(str(self.opts.verbose_name_plural))
+        return super().changelist_view(request, {"title": title, **(extra_context or {})})
+
+
+class ChangesAdmin(TitledAdmin):
     """Saves and deletes through `routing.changes`. A refusal rolls everything back and shows the form again."""
 
     def changeform_view(
@@ -96,7 +106,7 @@ class ChangesAdmin(AnyModelAdmin):
         return type(form.__name__, (form,), {"refusal": getattr(request, _REFUSAL, None)})
 
 
-class ReadOnlyAdmin(AnyModelAdmin):
+class ReadOnlyAdmin(TitledAdmin):
     """Shows rows that nobody changes here."""
 
     actions = None

@@ -44,12 +44,23 @@ class RouteForm(RefusableForm):
         if isinstance(kind, forms.ChoiceField):
             kind.choices = [(name, f"{name} ({entry.title})") for name, entry in KINDS.items()]
         if isinstance(backend, forms.ChoiceField):
-            backend.choices = [(name, f"{entry.title} ({entry.backend_class})") for name, entry in BACKENDS.items()]
+            backend.choices = self._backend_choices()
             primitives = {name: entry.primitive for name, entry in KINDS.items()}
+            served = {name: [what for what, path in entry.serves.items() if path] for name, entry in BACKENDS.items()}
+            backend.widget.attrs["data-serves"] = json.dumps(served)
             backend.widget.attrs["data-primitives"] = json.dumps(primitives)
             backend.widget.attrs["data-kind"] = self.stored.resource_kind if self.stored else ""
         if self.stored is not None and SEEN_REVISION in self.fields:
             self.fields[SEEN_REVISION].initial = self.stored.revision
+
+    def _backend_choices(self) -> list[tuple[str, str]]:
+        """Every backend that has a driver, and the stored one; a new route begins with none chosen."""
+        kept = self.stored.backend_type if self.stored else ""
+        choices = [] if self.stored else [("", "Choose a backend")]
+        for name, entry in BACKENDS.items():
+            if name == kept or any(entry.serves.values()):
+                choices.append((name, f"{entry.title} ({entry.backend_class})"))
+        return choices
 
     def field_for(self, name: str) -> str:
         """Return the form's name for a field that an error names: a config field is the chosen backend's."""

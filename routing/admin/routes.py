@@ -50,7 +50,6 @@ class RouteAdmin(ChangesAdmin):
     list_display_links = ["resource_kind"]
     list_filter = ["resource_kind", "backend_type", "env", "enabled", "tenant__mode"]
     search_fields = ["tenant__tenant_id", "tenant__name", "project_id", "backend_type", "tier", "cost_notes"]
-    date_hierarchy = "last_switch_time"
     save_on_top = False
 
     class Media:

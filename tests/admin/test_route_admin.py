@@ -66,7 +66,7 @@ def test_a_switch_records_the_rationale_that_was_typed(boss, acme):
         ({"config-vault-documents-place": ""}, "config-vault-documents-place", "required"),
         ({"config-vault-documents-pool": "99"}, "config-vault-documents-pool", "64"),
         ({"config-vault-documents-password": "env:HOME"}, "config-vault-documents-password", "env:NORTHSTAR_SECRET_"),
-        ({"backend_type": "s3"}, "backend_type", "resource_kind=tabular_store"),
+        ({"backend_type": "s3"}, "backend_type", "not one of the available choices"),
         ({"resource_kind": "event_stream", "backend_type": "weak"}, "backend_type", "ordered_scan"),
         ({"tenant": "nobody"}, "tenant", ""),
         ({"env": "Dev"}, "env", ""),
@@ -202,3 +202,8 @@ def test_the_script_of_the_form_is_a_module_and_knows_what_to_show(boss, acme):
         attrs["class"] for tag, attrs in found if tag == "fieldset" and "northstar-config" in (attrs.get("class") or "")
     ]
     assert any({"backend-vault", "primitive-documents"} <= set(group.split()) for group in groups)
+
+
+def test_a_new_route_begins_with_no_backend_chosen_and_offers_those_that_have_a_driver(boss, acme):
+    offered = boss.get(ADD).context["adminform"].form.fields["backend_type"].choices
+    assert [name for name, _ in offered] == ["", "filesystem"]
