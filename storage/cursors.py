@@ -38,7 +38,7 @@ def unseal(purpose: str, binding: tuple[str, ...], token: str) -> Any:
     raise _refused()
 
 
-def _mac(secret: str, purpose: str, binding: tuple[str, ...], body: bytes) -> bytes:
+def _mac(secret: str | bytes, purpose: str, binding: tuple[str, ...], body: bytes) -> bytes:
     # A JSON array holds no raw NUL, so purpose, binding and body cannot run into each other.
     message = orjson.dumps([purpose, *binding]) + b"\0" + body
     return salted_hmac(_SALT, message, secret=secret, algorithm="sha256").digest()[:_MAC_BYTES]

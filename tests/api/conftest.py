@@ -89,10 +89,10 @@ def followers(own_database, settings) -> Iterator[Callable[[str], Follower]]:
 
 
 @pytest.fixture
-def acme_follower(followers) -> Follower:
+def acme_follower(followers: Callable[[str], Follower]) -> Follower:
     return followers("acme")
 
 
 @pytest.fixture
-def globex_follower(followers) -> Follower:
+def globex_follower(followers: Callable[[str], Follower]) -> Follower:
     return followers("globex")

@@ -287,7 +287,12 @@ def test_a_crowd_that_comes_back_costs_one_look_at_the_stream(acme_follower, mon
     cursors = [event.cursor for event in acme_follower.streams.list_after("orders").events]
     reads = []
     list_after = EventStream.list_after
-    monkeypatch.setattr(EventStream, "list_after", lambda *given: reads.append(given) or list_after(*given))
+
+    def counted(*given):
+        reads.append(given)
+        return list_after(*given)
+
+    monkeypatch.setattr(EventStream, "list_after", counted)
 
     async def storm():
         async def one(cursor):

@@ -26,7 +26,7 @@ def test_a_client_dropped_at_every_position_resumes_without_gap_or_repeat(acme_f
 def test_a_client_that_drops_after_each_event_misses_nothing_while_writers_append(acme_follower):
     async def drop_again_and_again():
         writers = [asyncio.create_task(asyncio.to_thread(append_slowly)) for _ in range(2)]
-        seen, last_id = [], None
+        seen, last_id = list[int](), None
         while len(seen) < 200:
             async with follow(acme_follower.token, last_event_id=last_id) as stream:
                 seen += await stream.positions(1)

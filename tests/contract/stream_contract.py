@@ -97,7 +97,7 @@ class StreamContract:
 
     @pytest.mark.line(82, 122)
     def test_a_reader_that_follows_two_writers_sees_each_event_once_and_in_order(self, open_streams):
-        reader, seen = open_streams(), []
+        reader, seen = open_streams(), list[int]()
         writers = [threading.Thread(target=append_all, args=(open_streams(), "orders", 200)) for _ in range(2)]
         for writer in writers:
             writer.start()

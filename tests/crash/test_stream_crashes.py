@@ -9,6 +9,7 @@ import time
 import pytest
 
 from storage.kinds.event_stream import EventStream
+from storage.kinds.events import StoredEvent
 from tests.storage.stores import FilesystemStores
 
 KILLS = 50
@@ -50,7 +51,7 @@ def streams(tmp_path, settings):
 
 
 def read_all(streams):
-    events = []
+    events: list[StoredEvent] = []
     while True:
         page = streams.list_after("orders", len(events), 1000)
         events += page.events
