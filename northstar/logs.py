@@ -18,7 +18,7 @@ _TOKEN: Final = re.compile(r"(ns_[a-z0-9]{12})_[0-9a-f]{8,}")
 _CREDENTIALS: Final = re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}")
 _USERINFO: Final = re.compile(r"(?<=://)[^/@\s:]+:[^/@\s]+(?=@)")
 _ASSIGNED: Final = re.compile(
-    r"(?i)((?:password|passwd|secret|token|api_?key|access_?key|account_?key|sig|signature)[\"']?\s*[=:]\s*[\"']?)[^\s\"'&,;}]{4,}"
+    r"(?i)((?:password|passwd|secret|token|api_?key|access_?key|account_?key|sig|signature)(?:_key)?[\"']?\s*[=:]\s*[\"']?)[^\s\"'&,;}]{4,}"
 )
 
 

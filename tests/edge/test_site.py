@@ -1,0 +1,171 @@
+"""The site as a whole: every call is guarded and described; health, metrics, docs and pages answer."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.contrib.staticfiles import finders
+from django.core.management import call_command
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver
+
+from northstar.access import ANY_KEY
+from northstar.api import ApiView
+from northstar.views import DocsView, SchemaView
+from routing.keys import SCOPES
+from routing.snapshot import cache as snapshots
+
+OPEN = {"", "admin", "healthz", "readyz", "metrics", "api/schema", "api/docs"}
+
+
+def patterns(resolver: Any = None, before: str = "") -> Iterator[tuple[str, Any]]:
+    for entry in (resolver or get_resolver()).url_patterns:
+        route = before + str(entry.pattern)
+        if isinstance(entry, URLResolver) and not route.startswith("admin/"):
+            yield from patterns(entry, route)
+        elif isinstance(entry, URLPattern):
+            yield route, entry.callback
+
+
+def api_views() -> dict[str, type[ApiView]]:
+    return {route: callback.cls for route, callback in patterns() if hasattr(callback, "cls")}
+
+
+def test_every_address_is_a_guarded_view_or_known_to_be_open():
+    for route, callback in patterns():
+        view = getattr(callback, "cls", None)
+        assert route in OPEN or (view is not None and issubclass(view, ApiView)), route
+
+
+@pytest.mark.parametrize("route", sorted(api_views()))
+def test_every_method_of_every_view_names_a_scope_that_exists(route):
+    view = api_views()[route]
+    if view in {DocsView, SchemaView}:
+        return
+    methods = {name for name in ("get", "post", "put", "patch", "delete") if hasattr(view, name)}
+    assert methods == {method.lower() for method in view.scopes}, route
+    assert set(view.scopes.values()) <= {*SCOPES, ANY_KEY}
+
+
+@pytest.mark.parametrize("route", sorted(api_views()))
+def test_no_view_answers_without_a_key(db, route):
+    view = api_views()[route]
+    if view in {DocsView, SchemaView}:
+        return
+    path = "/" + re.sub(r"<int:[a-z_]+>", "1", re.sub(r"<(?!int)[a-z_:]+>", "x", route))
+    for method in view.scopes:
+        assert Client(raise_request_exception=False).generic(method, path).status_code == 401, path
+
+
+def test_the_schema_is_valid_and_has_no_warning(tmp_path):
+    call_command(
+        "spectacular", "--validate", "--fail-on-warn", "--api-version", "v1", "--file", str(tmp_path / "schema.yml")
+    )
+
+
+@pytest.fixture(scope="module")
+def schema() -> dict[str, Any]:
+    return json.loads(Client().get("/api/schema").content)
+
+
+def test_the_schema_is_openapi_3_1_and_needs_no_key(schema):
+    assert schema["openapi"].startswith("3.1")
+
+
+def test_every_address_of_the_api_is_described(schema):
+    described = {re.sub(r"\{[^}]*\}", "{}", path) for path in schema["paths"]}
+    mounted = {"/" + re.sub(r"<[^>]*>", "{}", route) for route in api_views()} - {"/api/schema", "/api/docs"}
+    assert mounted == described
+
+
+def test_every_call_documents_its_problems_and_the_contexts_headers(schema):
+    for path, operations in schema["paths"].items():
+        for method, operation in operations.items():
+            assert {"400", "401", "403", "404", "429", "500", "503"} <= operation["responses"].keys(), (method, path)
+            assert {"$ref": "#/components/parameters/X-Env"} in operation["parameters"], (method, path)
+            assert operation["security"] == [{"apiKey": []}], (method, path)
+
+
+def test_the_docs_page_has_no_inline_script_or_style_and_its_files_exist():
+    answer = Client().get("/api/docs")
+    page = answer.content.decode()
+    assert "<style" not in page
+    assert re.findall(r"<script(?![^>]*src=)", page) == []
+    for name in re.findall(r'(?:src|href)="/static/([^"]+)"', page):
+        assert finders.find(name), name
+    directives = answer.headers["Content-Security-Policy"]
+    assert "unsafe" not in directives
+    assert "default-src 'none'" in directives
+
+
+def test_the_docs_script_is_served_as_a_script():
+    script = re.search(r'src="([^"]+script=[^"]*)"', Client().get("/api/docs").content.decode())
+    assert script is not None
+    assert Client().get(script[1]).headers["Content-Type"].startswith("application/javascript")
+
+
+@pytest.mark.parametrize("path", ["/", "/admin"])
+def test_people_are_led_to_the_admin(path):
+    answer = Client().get(path)
+    assert (answer.status_code, answer.headers["Location"]) == (302, "/admin/")
+
+
+def test_no_address_of_the_api_is_redirected_for_a_slash(db):
+    for path in ("/api/v1/context/", "/api/v1", "/healthz/", "/routing/routes/"):
+        assert Client(raise_request_exception=False).get(path).status_code in {401, 404}, path
+
+
+def test_every_answer_has_the_secure_headers(db):
+    for path in ("/healthz", "/admin/login/", "/api/v1/context"):
+        headers = Client().get(path).headers
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["X-Frame-Options"] == "DENY"
+        assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+        assert headers["X-Request-Id"]
+
+
+def test_the_process_is_up():
+    assert Client().get("/healthz").json() == {"status": "ok"}
+
+
+def test_readiness_names_what_it_looked_at(db):
+    answer = Client().get("/readyz")
+    assert answer.status_code == 200
+    assert {name: check["ok"] for name, check in answer.json()["checks"].items()} == {
+        "database": True,
+        "cache": True,
+        "snapshot": True,
+    }
+
+
+def test_an_unready_process_says_what_is_wrong(db, monkeypatch):
+    monkeypatch.setattr(snapshots, "age", lambda: 1e6)
+    answer = Client().get("/readyz")
+    assert (answer.status_code, answer.json()["checks"]["snapshot"]["ok"]) == (503, False)
+
+
+def test_metrics_count_requests_by_route_and_never_by_key(acme_api):
+    acme_api.put("storage/objects/canary-key", b"x")
+    page = Client().get("/metrics").content.decode()
+    assert 'northstar_requests_total{method="PUT"' in page
+    assert "northstar_store_operations_total" in page
+    assert "canary-key" not in page
+
+
+def test_metrics_may_ask_for_a_token(settings):
+    settings.NORTHSTAR_METRICS_TOKEN = "let-me-in"
+    assert Client().get("/metrics").status_code == 401
+    assert Client().get("/metrics", headers={"Authorization": "Bearer let-me-in"}).status_code == 200
+
+
+def test_a_data_answer_names_the_backend_and_the_route_revision(acme_api):
+    answer = acme_api.put("storage/tables/t/records/k", {"data": {"n": 1}})
+    assert answer.headers["X-Northstar-Backend"] == "filesystem"
+    assert answer.headers["X-Northstar-Route-Revision"] == "1"
+
+
+def test_a_form_without_its_token_is_refused_in_the_admin(db):
+    strict = Client(enforce_csrf_checks=True)
+    assert strict.post("/admin/login/", {"username": "a", "password": "b"}).status_code == 403
