@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,23 +17,24 @@ SECONDS = 120
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
+def run_manage(home: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Run `manage.py <arguments>` in a lab deployment on this home; `settings` are environment variables."""
+    environment = {
+        "PATH": os.environ["PATH"],
+        "DJANGO_SETTINGS_MODULE": "northstar.settings.lab",
+        "NORTHSTAR_HOME": str(home),
+        **settings,
+    }
+    command = [sys.executable, "manage.py", *arguments]
+    return subprocess.run(
+        command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False
+    )
+
+
 @pytest.fixture
 def manage(tmp_path) -> Run:
-    """Run `manage.py <arguments>` in a lab deployment whose home is empty at first; `settings` are environment variables."""
-
-    def run(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-        environment = {
-            "PATH": os.environ["PATH"],
-            "DJANGO_SETTINGS_MODULE": "northstar.settings.lab",
-            "NORTHSTAR_HOME": str(tmp_path / "home"),
-            **settings,
-        }
-        command = [sys.executable, "manage.py", *arguments]
-        return subprocess.run(
-            command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False
-        )
-
-    return run
+    """Run commands one after another on a home that is empty at first."""
+    return partial(run_manage, tmp_path / "home")
 
 
 def document(done: subprocess.CompletedProcess[str]) -> Any:

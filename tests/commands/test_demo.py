@@ -4,38 +4,67 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
 from urllib.error import URLError
 from urllib.request import urlopen
 
 import pytest
 from django.core.management import CommandError, call_command
 
-from tests.commands.conftest import PROJECT, document
+from tests.commands.conftest import PROJECT, Run, document, run_manage
 
 pytestmark = pytest.mark.server
 
 
-def test_every_promise_holds_and_a_second_run_works_and_the_doctor_finds_nothing(manage):
+@dataclass(frozen=True)
+class Played:
+    """A demo that tidied up, and then one on the same home that kept its data."""
+
+    manage: Run
+    first: Any
+    objects_after_first: list[str]
+    second: Any
+    objects_after_second: list[str]
+
+
+@pytest.fixture(scope="module")
+def played(tmp_path_factory) -> Played:
+    home = tmp_path_factory.mktemp("home")
+    manage = partial(run_manage, home)
     first = document(manage("demo", "--format", "json"))
-    assert first["ok"], [check for check in first["checks"] if not check["ok"]]
-    second = document(manage("demo", "--format", "json"))
-    promises = [check["promise"] for check in first["checks"]]
-    assert [check["promise"] for check in second["checks"]] == promises
-    assert len({check["part"] for check in first["checks"]}) == 5
-    assert document(manage("doctor", "--format", "json"))["findings"] == []
+    left = _objects(home)
+    return Played(manage, first, left, document(manage("demo", "--format", "json", "--keep")), _objects(home))
 
 
-def test_it_leaves_no_key_and_nothing_but_events_unless_told_to(manage, tmp_path):
-    document(manage("demo", "--format", "json"))
-    keys = document(manage("apikey", "list", "--format", "json"))
+def _objects(home):
+    return [path.name for path in (home / "demo").glob("**/blobs/**/*") if path.is_file()]
+
+
+def test_every_promise_holds(played):
+    assert played.first["ok"], [check for check in played.first["checks"] if not check["ok"]]
+    assert len({check["part"] for check in played.first["checks"]}) == 5
+
+
+def test_a_second_run_makes_and_keeps_the_same_promises(played):
+    assert played.second["ok"], [check for check in played.second["checks"] if not check["ok"]]
+    first, second = ([check["promise"] for check in run["checks"]] for run in (played.first, played.second))
+    assert first == second
+
+
+def test_its_objects_are_gone_unless_it_was_told_to_keep_them(played):
+    assert played.objects_after_first == []
+    assert "README.md" in played.objects_after_second
+
+
+def test_its_keys_open_nothing_afterwards(played):
+    keys = document(played.manage("apikey", "list", "--format", "json"))
     assert {key["state"] for key in keys if key["label"] == "demo"} == {"revoked"}
-    assert _objects(tmp_path) == []
-    document(manage("demo", "--format", "json", "--keep"))
-    assert "README.md" in {path.name for path in _objects(tmp_path)}
 
 
-def _objects(tmp_path):
-    return [path for path in (tmp_path / "home" / "demo").glob("**/blobs/**/*") if path.is_file()]
+def test_it_leaves_nothing_that_the_doctor_would_mend(played):
+    assert document(played.manage("doctor", "--format", "json"))["findings"] == []
 
 
 def test_ended_in_the_middle_it_takes_its_server_along(tmp_path):
