@@ -80,7 +80,7 @@ def wanted_range(meta: Meta) -> RangeRequest | None:
 
 def range_applies(meta: Meta, info: BlobInfo) -> bool:
     """Say whether the part is wanted of this version: `If-Range` names its ETag or its exact time, or is not there."""
-    given = meta.get("HTTP_IF_RANGE")
+    given: str | None = meta.get("HTTP_IF_RANGE")
     if given is None:
         return True
     if '"' in given:
@@ -133,7 +133,8 @@ def _tags(name: str, value: str) -> list[tuple[bool, str]]:
 
 
 def _date(meta: Meta, name: str) -> int | None:
-    return parse_http_date_safe(meta[name]) if name in meta else None
+    found: int | None = parse_http_date_safe(meta[name]) if name in meta else None
+    return found
 
 
 def _seconds(moment: datetime) -> int:

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import unicodedata
+from functools import lru_cache
 from pathlib import Path
 from typing import Final, NamedTuple
 from urllib.parse import quote
@@ -29,6 +30,7 @@ class Place(NamedTuple):
     name: bytes
 
 
+@lru_cache(maxsize=1024)
 def scope_folders(scope: Scope) -> tuple[bytes, ...]:
     """Return the folders of a scope below the root, different for every two scopes."""
     return (KIND, *(_folder_name(part) for part in scope.parts))
@@ -41,6 +43,7 @@ def _folder_name(part: str) -> bytes:
     return name.encode()
 
 
+@lru_cache(maxsize=1024)
 def key_hash(key: str) -> str:
     """Return the hash that names a key's record: hex SHA-256, of one length and safe on any file system."""
     return hashlib.sha256(key.encode()).hexdigest()

@@ -4,6 +4,7 @@ import hashlib
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
@@ -34,10 +35,14 @@ class BlobRaceContract:
         stores = [open_blobs() for _ in range(8)]
         for turn in range(10):
             key = f"turn/{turn}"
-            found = at_once(8, lambda n, key=key: put(stores[n], key, f"writer {n}".encode(), expect=ABSENT))
+            found = at_once(8, partial(self._create, stores, key))
             winners = [number for number, each in enumerate(found) if not isinstance(each, Exception)]
             assert len(winners) == 1
             assert read(stores[0], key) == f"writer {winners[0]}".encode()
+
+    @staticmethod
+    def _create(stores, key, number):
+        return put(stores[number], key, f"writer {number}".encode(), expect=ABSENT)
 
     @pytest.mark.line(46, 99)
     def test_no_change_is_lost_among_5_who_read_change_and_write(self, open_blobs):

@@ -12,8 +12,8 @@ class Tree:
     """Folders in memory that remember which of them were read."""
 
     def __init__(self, paths):
-        self.read = []
-        self._folders = {b"": {}}
+        self.read: list[bytes] = []
+        self._folders: dict[bytes, dict[bytes, bool]] = {b"": {}}
         for path in paths:
             folder = b""
             *parents, name = path.split(b"/")

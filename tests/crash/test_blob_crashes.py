@@ -31,7 +31,7 @@ class Story:
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY) as writer:
             killer = threading.Timer(delay, writer.send_signal, [signal.SIGKILL])
             under_way: tuple[str, State] | None = None
-            for line in writer.stdout:
+            for line in writer.stdout or ():
                 under_way = self._told(line, under_way)
                 if line == "ok\n":
                     steps -= 1
@@ -45,6 +45,7 @@ class Story:
         if not line.endswith("\n"):
             return under_way
         if line == "ok\n":
+            assert under_way is not None
             key, state = under_way
             self.known[key] = state
             return None
