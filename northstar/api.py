@@ -1,7 +1,7 @@
 """ApiView: what every REST view stands on. A view says which scopes it needs; who asks and what was sent is checked here."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, ClassVar, Final
 
 from rest_framework.negotiation import BaseContentNegotiation
@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from northstar.access import ANY_KEY, Caller
+from northstar.access import ANY_KEY, Caller, caller_of
 from northstar.authentication import Credential
 from northstar.context import RequestContext
 from northstar.errors import InvalidRequest
@@ -25,11 +25,12 @@ _VERSION_TAG: Final = re.compile(r'"(\d{1,18})"')
 class OneForm(BaseContentNegotiation):
     """An answer has one form: a client's Accept header never turns a good request into a refused one."""
 
-    def select_parser(self, request: Request, parsers: Sequence[Any]) -> Any:  # noqa: ARG002
+    def select_parser(self, request: Request, parsers: Iterable[Any]) -> Any:  # noqa: ARG002
         return None
 
-    def select_renderer(self, request: Request, renderers: Sequence[Any], format_suffix: str | None = None) -> Any:  # noqa: ARG002
-        return renderers[0], renderers[0].media_type
+    def select_renderer(self, request: Request, renderers: Iterable[Any], format_suffix: str | None = None) -> Any:  # noqa: ARG002
+        first = next(iter(renderers))
+        return first, first.media_type
 
 
 class ApiView(APIView):
@@ -52,8 +53,7 @@ class ApiView(APIView):
     @property
     def caller(self) -> Caller:
         """Who asks. Raises Unauthenticated, or what is wrong with the context's headers."""
-        caller: Caller = self.request.user
-        return caller
+        return caller_of(self.request)
 
     @property
     def credential(self) -> Credential:

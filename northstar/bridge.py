@@ -9,8 +9,7 @@ import io
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import unquote_to_bytes
 
 import structlog
@@ -20,6 +19,7 @@ Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 Environ = dict[str, Any]
+Result = TypeVar("Result")
 WsgiApplication = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
 
 SMALL_BODY_BYTES: Final = 64 * 1024
@@ -150,7 +150,11 @@ class Bridge:
         if length.isdigit() and int(length) <= SMALL_BODY_BYTES:
             await body.prefetch(max(1, int(length)))
         exchange = Exchange(self._application, environ)
-        run = partial(loop.run_in_executor, self._threads, copy_context().run)
+        context = copy_context()  # one for the whole exchange, whichever thread takes the next step
+
+        def run(step: Callable[[], Result]) -> Awaitable[Result]:
+            return loop.run_in_executor(self._threads, context.run, step)
+
         try:
             first = await run(exchange.start)
             await send({"type": "http.response.start", "status": exchange.status, "headers": exchange.headers})

@@ -166,7 +166,7 @@ def _headers(known: NorthstarError, error: BaseException) -> dict[str, str]:
     headers: dict[str, str] = {}
     if known.status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="northstar"'
-    seconds = error.wait if isinstance(error, drf.Throttled) else known.retry_after
+    seconds = getattr(error, "wait", None) if isinstance(error, drf.Throttled) else known.retry_after
     if seconds is not None:
         headers["Retry-After"] = str(max(1, round(seconds)))
     return headers

@@ -63,7 +63,7 @@ CONTEXT_HEADERS: Final = {
 }
 
 
-class KeyScheme(OpenApiAuthenticationExtension):
+class KeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     """How a call is authenticated."""
 
     target_class = "northstar.access.KeyAuthentication"

@@ -85,7 +85,7 @@ async def _run(host: str, port: int, on_listening: Callable[[], Any]) -> bool:
     await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()
     close_streams()
-    server.stop()
+    server.stop()  # type: ignore[no-untyped-call]
     done, _ = await asyncio.wait({serving}, timeout=GRACE_SECONDS)
     if done:
         serving.result()  # whatever made the server end by itself is raised here

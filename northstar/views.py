@@ -40,16 +40,16 @@ class ContextView(ApiView):
 class SchemaView(SpectacularJSONAPIView):
     """The OpenAPI description as JSON; whoever can reach the server may read it."""
 
-    authentication_classes: ClassVar[list[type]] = []
-    permission_classes: ClassVar[list[type]] = [AllowAny]
+    authentication_classes = []
+    permission_classes = [AllowAny]
     content_negotiation_class = OneForm
 
 
 class DocsView(SpectacularSwaggerSplitView):
     """The same description to read and try; its script is a second request, so that no inline script is needed."""
 
-    authentication_classes: ClassVar[list[type]] = []
-    permission_classes: ClassVar[list[type]] = [AllowAny]
+    authentication_classes = []
+    permission_classes = [AllowAny]
     content_negotiation_class = OneForm
     url_name = "schema"
     template_name = "northstar/docs.html"

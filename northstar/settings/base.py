@@ -23,7 +23,7 @@ NORTHSTAR_SECRETS_DIR: Path = Path(env.str("NORTHSTAR_SECRETS_DIR", default="") 
 """The folder that a `file:` secret reference reads from."""
 NORTHSTAR_SNAPSHOT_POLL_SECONDS: float = env.float("NORTHSTAR_SNAPSHOT_POLL_SECONDS", default=0.25)
 """How old a process's view of the routes may grow before it asks the database for the revision."""
-NORTHSTAR_WEB_THREADS: int = env.int("NORTHSTAR_WEB_THREADS", default=16)
+NORTHSTAR_WEB_THREADS: int = env.int("NORTHSTAR_WEB_THREADS", default=32)
 """Threads of one process that answer API and admin requests."""
 NORTHSTAR_METRICS_TOKEN: str = env.str("NORTHSTAR_METRICS_TOKEN", default="")
 """When set, `/metrics` asks for it as a bearer token."""
@@ -106,6 +106,10 @@ SQLITE_OPTIONS: Final = {
 }
 
 
+POOL_SPARE: Final = 16
+"""Connections for the threads besides those of requests: streams, the relay."""
+
+
 def database(address: str) -> dict[str, Any]:
     """Return Django's settings for a database URL; without one, SQLite below NORTHSTAR_HOME."""
     if not address:
@@ -114,7 +118,9 @@ def database(address: str) -> dict[str, Any]:
         chosen = dict(environ.Env.db_url_config(address))
     if chosen["ENGINE"] == "django.db.backends.sqlite3":
         return {**chosen, "OPTIONS": SQLITE_OPTIONS, "CONN_MAX_AGE": None}
-    return {**chosen, "OPTIONS": {"pool": True, **chosen.get("OPTIONS", {})}, "CONN_HEALTH_CHECKS": True}
+    # A thread may keep its connection until its next request: fewer connections than threads would make requests wait.
+    pool = {"min_size": 1, "max_size": NORTHSTAR_WEB_THREADS + POOL_SPARE, "timeout": 10}
+    return {**chosen, "OPTIONS": {"pool": pool, **chosen.get("OPTIONS", {})}}
 
 
 DATABASES = {"default": database(env.str("DATABASE_URL", default=""))}

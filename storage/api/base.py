@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from django.http import HttpResponseBase
 from rest_framework.request import Request
+from rest_framework.response import Response
 
 from northstar.api import ApiView
 from storage.guard import ServedBy
@@ -26,10 +26,8 @@ class DataView(ApiView):
         self._served = store.served_by
         return store
 
-    def finalize_response(
-        self, request: Request, response: HttpResponseBase, *args: Any, **kwargs: Any
-    ) -> HttpResponseBase:
-        answer: HttpResponseBase = super().finalize_response(request, response, *args, **kwargs)
+    def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
+        answer = super().finalize_response(request, response, *args, **kwargs)
         if self._served is not None:
             for name, value in served_headers(self._served).items():
                 answer.headers[name] = value

@@ -15,11 +15,11 @@ from tests.conftest import CAUSE, Api, token
 
 
 @pytest.fixture
-def client(acme, globex, api) -> Api:
+def client(acme, globex, api):
     return api(acme)
 
 
-def context(client: Api, **headers: str) -> dict:
+def context(client: Api, **headers: str):
     answer = client.get("context", headers={name.replace("_", "-"): value for name, value in headers.items()})
     assert answer.status_code == 200, answer.content
     return answer.json()
@@ -145,7 +145,7 @@ def test_a_system_key_without_the_operators_scope_may_not_name_another_tenant(sy
 
 
 @pytest.fixture
-def operator_key(system, api) -> Api:
+def operator_key(system, api):
     return api(system, scopes=SCOPES)
 
 

@@ -43,7 +43,7 @@ STATUS = {
 }
 
 
-def problem(answer, status: int, code: str) -> dict:
+def problem(answer, status: int, code: str):
     assert answer.headers["Content-Type"] == "application/problem+json"
     body = json.loads(answer.content)
     assert body.keys() >= MEMBERS

@@ -66,7 +66,7 @@ def test_the_schema_is_valid_and_has_no_warning(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def schema() -> dict[str, Any]:
+def schema():
     return json.loads(Client().get("/api/schema").content)
 
 

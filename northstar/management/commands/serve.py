@@ -1,6 +1,5 @@
 """Serve the admin, the API and the streams at one port, in the foreground, until told to stop."""
 
-import os
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ class Command(BaseCommand):
     requires_migrations_checks = False
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--host", default=os.environ.get("HOST", "127.0.0.1"))
+        parser.add_argument("--host", default="127.0.0.1", help="127.0.0.1 unless others should reach it.")
         parser.add_argument("--port", type=int, default=settings.PORT)
 
     def handle(self, *_args: Any, host: str, port: int, **_options: Any) -> None:
