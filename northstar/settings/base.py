@@ -125,12 +125,17 @@ def database(address: str) -> dict[str, Any]:
 
 DATABASES = {"default": database(env.str("DATABASE_URL", default=""))}
 
-REDIS_URL: str = env.str("REDIS_URL", default="")
-CACHES: dict[str, dict[str, Any]] = {
-    "default": {"BACKEND": "django_redis.cache.RedisCache", "LOCATION": REDIS_URL}
-    if REDIS_URL
-    else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
-}
+
+def shared_cache(address: str) -> dict[str, Any]:
+    """Return Django's settings for a Redis URL; without one, the cache is each process's own."""
+    if not address:
+        return {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+    # A cache that is away is a miss, and is logged; /readyz tells.
+    return {"BACKEND": "django_redis.cache.RedisCache", "LOCATION": address, "OPTIONS": {"IGNORE_EXCEPTIONS": True}}
+
+
+DJANGO_REDIS_LOG_IGNORED_EXCEPTIONS = True
+CACHES = {"default": shared_cache(env.str("REDIS_URL", default=""))}
 
 # The API -----------------------------------------------------------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 """Deployments: a lab makes its own secrets once, production refuses to guess."""
 
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -110,3 +111,10 @@ def test_sqlite_takes_its_write_lock_at_once_and_keeps_a_log(tmp_path):
     )
     done = run(code, "lab", NORTHSTAR_HOME=str(tmp_path))
     assert done.stdout == "['wal', 1] IMMEDIATE\n", done.stderr
+
+
+def test_every_variable_is_described():
+    sources = "".join(path.read_text() for path in (PROJECT / "northstar" / "settings").glob("*.py"))
+    read = set(re.findall(r'(?:env\.\w+|required)\((?:env, )?"([A-Z_]+)"', sources)) - {"NORTHSTAR_TEST_HOMES"}
+    described = set(re.findall(r"^\| `([A-Z_]+)` \|", (PROJECT / "docs" / "settings.md").read_text(), re.MULTILINE))
+    assert read == described

@@ -13,9 +13,11 @@ from django.urls import URLPattern, URLResolver, get_resolver
 
 from northstar.access import ANY_KEY
 from northstar.api import ApiView
+from northstar.settings.base import shared_cache
 from northstar.views import DocsView, SchemaView
 from routing.keys import SCOPES
 from routing.snapshot import cache as snapshots
+from tests.server import free_port
 
 OPEN = {"", "admin", "healthz", "readyz", "metrics", "api/schema", "api/docs"}
 
@@ -144,6 +146,12 @@ def test_an_unready_process_says_what_is_wrong(db, monkeypatch):
     monkeypatch.setattr(snapshots, "age", lambda: 1e6)
     answer = Client().get("/readyz")
     assert (answer.status_code, answer.json()["checks"]["snapshot"]["ok"]) == (503, False)
+
+
+def test_a_redis_that_is_away_makes_a_process_unready_and_nothing_worse(db, settings):
+    settings.CACHES = {"default": shared_cache(f"redis://127.0.0.1:{free_port()}/0")}
+    answer = Client().get("/readyz")
+    assert (answer.status_code, answer.json()["checks"]["cache"]["ok"]) == (503, False)
 
 
 def test_metrics_count_requests_by_route_and_never_by_key(acme_api):
