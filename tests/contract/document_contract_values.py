@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from decimal import Decimal
 from math import inf, nan
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from storage.documents import DOCUMENT_BYTES, NESTING
 from storage.errors import InvalidKey, InvalidValue, ValueTooLarge
 from tests.contract.document_contract import ODD_KEYS, ref, stored
 
-VALUES = {
+VALUES: dict[str, Any] = {
     "null": None,
     "true": True,
     "false": False,
@@ -110,7 +111,7 @@ class DocumentValueContract:
 
     @pytest.mark.line(23)
     def test_what_was_passed_in_or_came_out_can_be_changed_freely(self, documents):
-        fields = {"list": [1], "map": {"a": 1}}
+        fields: dict[str, Any] = {"list": [1], "map": {"a": 1}}
         documents.put(ref("k"), fields)
         fields["list"].append(2)
         first = stored(documents, "k")

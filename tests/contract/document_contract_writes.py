@@ -103,8 +103,12 @@ class DocumentWriteContract:
                     continue
                 return
 
+        def add_ten() -> None:
+            for _ in range(10):
+                add_one()
+
         with ThreadPoolExecutor(5) as pool:
-            for writer in [pool.submit(lambda: [add_one() for _ in range(10)]) for _ in range(5)]:
+            for writer in [pool.submit(add_ten) for _ in range(5)]:
                 writer.result()
         assert stored(documents, "k").fields == {"n": 50}
         assert stored(documents, "k").version == 51

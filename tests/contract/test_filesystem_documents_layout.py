@@ -111,7 +111,7 @@ def test_more_partitions_than_may_be_open_are_all_served(documents):
 
 @pytest.fixture
 def outside(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("outside")
+    folder: Path = tmp_path_factory.mktemp("outside")
     (folder / "orders.jsonl").write_text("")
     return folder
 

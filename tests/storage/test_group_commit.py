@@ -42,7 +42,8 @@ def held_up(gate, group, pool, items):
 
 
 def test_a_lone_caller_commits_at_once():
-    assert GroupCommit(lambda items: [item + 1 for item in items]).submit(1) == 2
+    group: GroupCommit[int, int] = GroupCommit(lambda items: [item + 1 for item in items])
+    assert group.submit(1) == 2
 
 
 def test_callers_that_come_during_a_commit_share_the_next_in_order():
@@ -97,8 +98,9 @@ def test_a_failed_commit_reaches_its_whole_batch_and_nobody_else():
 
 
 def test_a_commit_that_answers_too_little_is_an_error_not_a_hang():
+    group: GroupCommit[int, int] = GroupCommit(lambda items: [])
     with pytest.raises(ValueError, match="zip"):
-        GroupCommit(lambda items: []).submit(1)
+        group.submit(1)
 
 
 def test_an_interrupted_leader_hands_on():

@@ -114,7 +114,7 @@ def test_a_field_name_that_is_bad_text_is_refused(name):
 
 
 def nested(levels):
-    value = 1
+    value: object = 1
     for _ in range(levels - 1):
         value = [value]
     return {"a": value}
