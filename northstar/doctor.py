@@ -11,11 +11,10 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core import checks
 from django.db import Error as DatabaseFailure
-from django.db import connection
-from django.db.migrations.executor import MigrationExecutor
 from django.db.models import Count, Max, Min
 
 from northstar.errors import NorthstarError
+from northstar.migrations import pending_migrations
 from routing.audit import verify_chain
 from routing.models import LAB_DEPLOYMENT, ApiKey, OutboxEntry, RouteChange
 from routing.resolve import snapshot
@@ -84,8 +83,7 @@ def _settings() -> Iterator[Finding]:
 
 def _database() -> Iterator[Finding]:
     try:
-        executor = MigrationExecutor(connection)
-        pending = executor.migration_plan(executor.loader.graph.leaf_nodes())
+        pending = pending_migrations()
     except DatabaseFailure as error:
         yield Finding(
             ERROR,
@@ -95,7 +93,7 @@ def _database() -> Iterator[Finding]:
         )
         return
     if pending:
-        names = ", ".join(f"{migration.app_label}.{migration.name}" for migration, _ in pending[:3])
+        names = ", ".join(pending[:3])
         more = f" and {len(pending) - 3} more" if len(pending) > 3 else ""
         yield Finding(
             ERROR,

@@ -108,23 +108,27 @@ def _prepare_lab(url: str, path: Path) -> Prepared:
     ensure_filesystem_routes(DEMO_TENANT, DEFAULT_ENV)
     relay_outbox()
     kept, notes = _read(path), list[str]()
-    secrets = {
+    secrets: dict[str, str | None] = {
         "api_key": _working_key(kept.get("api_key"), DEMO_TENANT, "quickstart", TENANT_SCOPES, notes),
         "operator_key": _working_key(kept.get("operator_key"), SYSTEM_TENANT, OPERATOR_LABEL, SCOPES, notes),
-        "admin_password": _working_password(kept.get("admin_password"), notes),
+        "admin_password": _admin_password(kept.get("admin_password"), notes),
     }
     if secrets != kept:
         _write(path, secrets)
-    return Prepared(Credentials(url, DEMO_TENANT, **secrets), tuple(notes))
+    credentials = Credentials(
+        url,
+        DEMO_TENANT,
+        api_key=secrets["api_key"],
+        operator_key=secrets["operator_key"],
+        admin_password=secrets["admin_password"],
+    )
+    return Prepared(credentials, tuple(notes))
 
 
 def _prepare_deployment(url: str) -> Prepared:
-    password, operator_key = None, None
+    operator_key = None
     notes = ["Outside of a lab deployment there is no demo tenant, and secrets are shown once."]
-    if get_user_model().objects.filter(username=ADMIN).exists():
-        notes.append(f"For another password of {ADMIN}: python manage.py changepassword {ADMIN}")
-    else:
-        password = _working_password(None, notes)
+    password = _admin_password(None, notes)
     if any(keys.is_active(key) for key in ApiKey.objects.filter(tenant=SYSTEM_TENANT, label=OPERATOR_LABEL)):
         scopes = " ".join(f"--scope {scope}" for scope in SCOPES)
         notes.append(f"For another operator key: python manage.py apikey create --tenant {SYSTEM_TENANT} {scopes}")
@@ -151,19 +155,21 @@ def _opens(token: str, tenant_id: str, scopes: tuple[str, ...]) -> bool:
     return key.tenant_id == tenant_id and set(scopes) <= set(key.scopes) and not key.envs
 
 
-def _working_password(password: str | None, notes: list[str]) -> str:
-    """Return the kept password while it opens the admin, else set a new one."""
+def _admin_password(kept: str | None, notes: list[str]) -> str | None:
+    """Return the administrator's password: a new one for a new administrator, the kept one while it works, else None.
+
+    A password that somebody set by hand is never replaced.
+    """
     users = get_user_model()
-    user = users.objects.filter(username=ADMIN).first() or users(username=ADMIN)
-    if password and user.is_active and user.is_superuser and user.check_password(password):
+    user = users.objects.filter(username=ADMIN).first()
+    if user is None:
+        password = get_random_string(PASSWORD_LENGTH)
+        users.objects.create_superuser(ADMIN, password=password)
         return password
-    if user.pk:
-        notes.append(f"The kept password of {ADMIN} does not work any more; this one is new.")
-    password = get_random_string(PASSWORD_LENGTH)
-    user.is_active = user.is_staff = user.is_superuser = True
-    user.set_password(password)
-    user.save()
-    return password
+    if kept and user.check_password(kept):
+        return kept
+    notes.append(f"{ADMIN} has a password of its own. For another one: python manage.py changepassword {ADMIN}")
+    return None
 
 
 def _read(path: Path) -> dict[str, str]:
@@ -175,7 +181,7 @@ def _read(path: Path) -> dict[str, str]:
     return {name: value for name, value in kept.items() if isinstance(value, str)} if isinstance(kept, dict) else {}
 
 
-def _write(path: Path, secrets: dict[str, str]) -> None:
+def _write(path: Path, secrets: dict[str, str | None]) -> None:
     draft = path.with_suffix(".new")
     draft.unlink(missing_ok=True)
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -39,7 +39,7 @@ class Scope:
 
 def check_text(text: str, *, what: str, max_bytes: int) -> None:
     """Refuse what is no key anywhere: empty, over `max_bytes` of UTF-8, control characters, lone surrogates."""
-    if not isinstance(text, str) or not text:
+    if not text:
         raise InvalidKey(f"The {what} is empty.", fix=f"Give the {what} 1 to {max_bytes} bytes.")
     try:
         size = len(text.encode())

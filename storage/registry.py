@@ -72,7 +72,7 @@ KINDS: Final[dict[str, Kind]] = {
 
 def backend_named(name: str) -> Backend:
     """Return the backend, whatever the name's case. Raises UnsupportedBackend."""
-    backend = BACKENDS.get(name.lower()) if isinstance(name, str) else None
+    backend = BACKENDS.get(name.lower())
     if backend is None:
         raise UnsupportedBackend(f"Unsupported backend_type={name!a}.", fix=f"Use one of: {', '.join(BACKENDS)}.")
     return backend

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-import storage.errors  # noqa: F401 - loads every error class of the stores
+import storage.errors
 import storage.kinds.event_stream  # noqa: F401 - and those of the kinds
 from northstar.errors import NorthstarError
 

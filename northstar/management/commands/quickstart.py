@@ -54,7 +54,7 @@ def _print_text(out: Out, prepared: Prepared) -> None:
         ("Admin", f"{credentials.url}/admin/"),
         ("API docs", f"{credentials.url}/api/docs"),
         ("User", credentials.admin_user),
-        ("Password", credentials.admin_password or "(shown once, by the run that made it)"),
+        ("Password", credentials.admin_password or "(unchanged)"),
         ("Tenant", credentials.tenant_id or "(none yet: create one in the admin)"),
         ("API key", credentials.api_key or "(none)"),
         ("Operator key", credentials.operator_key or "(shown once, by the run that made it)"),
