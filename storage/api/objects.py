@@ -79,6 +79,15 @@ class ListQuery(BaseModel):
     cursor: str | None = None
 
 
+FORM_TYPE: Final = "application/x-www-form-urlencoded"
+"""What curl sends with `-d` when nobody named a type: it says nothing about an object's bytes."""
+
+
+def _content_type(request: Request) -> str | None:
+    given: str = request.META.get("CONTENT_TYPE", "")
+    return None if given in {"", FORM_TYPE} else given
+
+
 class ObjectsBase(DataView):
     """What the calls on objects share, at the earlier engines' addresses too."""
 
@@ -94,7 +103,7 @@ class ObjectsBase(DataView):
             info = store.put(
                 key,
                 self.chunks(),
-                content_type=self.request.META.get("CONTENT_TYPE") or None,
+                content_type=_content_type(self.request),
                 metadata=metadata_of(self.request),
                 expect=write_expectation(self.request.META, lambda: store.head(key)),
                 sha256=announced_sha256(self.request.META),

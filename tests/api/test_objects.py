@@ -294,3 +294,14 @@ class TestListing:
 
     def test_a_prefix_that_no_key_has_is_refused(self, acme_api):
         assert problem(acme_api.get(f"{OBJECTS}?prefix=a%01b")) == (400, "INVALID_KEY")
+
+
+def test_the_type_that_curl_sends_unasked_says_nothing_about_an_object(acme_api):
+    stored = acme_api.post(
+        "/nexus/raw/put",
+        b'{"a": 1}',
+        content_type="application/x-www-form-urlencoded",
+        headers={"X-Key": "report.json"},
+    )
+    assert stored.status_code == 200
+    assert acme_api.get("storage/objects/report.json").headers["Content-Type"] == "application/json"
