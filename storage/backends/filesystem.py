@@ -7,6 +7,7 @@ A driver may be built before a fork: the child opens its own files.
 import tempfile
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import ClassVar, Final, Literal
 
 from northstar.errors import NorthstarError
@@ -153,7 +154,7 @@ class FilesystemDocuments:
             with tempfile.TemporaryFile(dir=self._root) as probe:
                 probe.write(b"ping")
         except OSError as error:
-            raise refused(error, self._root) from error
+            raise refused(error, Path(self._root.name)) from error
 
     def close(self) -> None:
         self._closed = True

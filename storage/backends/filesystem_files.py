@@ -30,7 +30,7 @@ class PartitionFiles:
         self._durable = durable
         self._folder = folder
         self._lock = -1
-        self._lock = open_file(location.name + LOCK, folder, os.O_RDWR | os.O_CREAT, path=location.path)
+        self._lock = open_file(location.name + LOCK, folder, os.O_RDWR | os.O_CREAT, path=location.shown)
 
     def __del__(self) -> None:
         self.release_descriptors()
@@ -55,7 +55,7 @@ class PartitionFiles:
             else:
                 return True
             if time.monotonic() > deadline:
-                raise BackendUnavailable(f"Another process has locked {self._location.path} for {LOCK_SECONDS:.0f} s.")
+                raise BackendUnavailable(f"Another process has locked {self._location.shown} for {LOCK_SECONDS:.0f} s.")
             time.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
@@ -79,14 +79,14 @@ class PartitionFiles:
         if hasattr(self, "log") and self._stands_there(name):
             return True
         try:
-            descriptor = open_file(name, self._folder, _LOG_FLAGS, path=self._location.path)
+            descriptor = open_file(name, self._folder, _LOG_FLAGS, path=self._location.shown)
         except FileNotFoundError:
             if not create:
                 return False
-            descriptor = open_file(name, self._folder, _LOG_FLAGS | os.O_CREAT, path=self._location.path)
+            descriptor = open_file(name, self._folder, _LOG_FLAGS | os.O_CREAT, path=self._location.shown)
             self._sync_folder()
         self.remove_leftover()
-        self.log = LogFile(descriptor, self._location.path, durable=self._durable)
+        self.log = LogFile(descriptor, self._location.shown, durable=self._durable)
         return True
 
     def _stands_there(self, name: str) -> bool:
@@ -113,9 +113,9 @@ class PartitionFiles:
         self.remove_leftover()
         name = self._location.name + COMPACTED
         descriptor = open_file(
-            name, self._folder, _LOG_FLAGS | os.O_CREAT | os.O_EXCL, path=self._location.path.with_name(name)
+            name, self._folder, _LOG_FLAGS | os.O_CREAT | os.O_EXCL, path=self._location.shown.with_name(name)
         )
-        return LogFile(descriptor, self._location.path, durable=self._durable)
+        return LogFile(descriptor, self._location.shown, durable=self._durable)
 
     def replace_log(self, target: LogFile) -> None:
         """Let the compacted log take the old one's place, durably. Raises OSError."""

@@ -137,9 +137,9 @@ class Partition:
             compact(files, now=now)
         except NorthstarError as error:
             self._compact_from = meta.upto + DEAD_BYTES
-            _log.warning("compaction_failed", path=str(self._location.path), error=error.detail)
-        except IndexDamaged as damage:
-            self._index_damaged(damage)
+            _log.warning("compaction_failed", path=str(self._location.shown), error=error.detail)
+        except IndexDamaged:  # the lock is held: the next one to take it makes the index anew
+            self._renew_index = True
 
     # Reading ---------------------------------------------------------------------------------------------------------
 
@@ -204,32 +204,41 @@ class Partition:
 
     def _locked(self, *, create: bool, wait: bool) -> PartitionFiles | None:
         for _ in range(ATTEMPTS):
-            files = self._files or open_files(self._location, create=create, durable=self._durable)
-            if files is None:
-                return None
-            if not files.lock(wait=wait):
-                raise _Busy
-            usable = False
             try:
+                files = self._files or open_files(self._location, create=create, durable=self._durable)
+                if files is None:
+                    return None
+                if not files.lock(wait=wait):
+                    raise _Busy
                 if not files.removed():
-                    usable = files.open(create=create, renew_index=self._renew_index)
-                    self._renew_index = self._renew_index and not usable
-                    return files if usable else None
-            finally:
-                if not usable:
-                    files.unlock()
+                    return self._opened_under_lock(files, create=create)
+                files.unlock()
+            except FileNotFoundError:  # somebody removes the folder at this moment
+                pass
             self._files = None
         raise self._unusable()
 
+    def _opened_under_lock(self, files: PartitionFiles, *, create: bool) -> PartitionFiles | None:
+        usable = False
+        try:
+            usable = files.open(create=create, renew_index=self._renew_index)
+        finally:
+            if not usable:
+                files.unlock()
+        if not usable:
+            return None
+        self._renew_index = False
+        return files
+
     def _index_damaged(self, damage: IndexDamaged) -> None:
-        _log.warning("index_rebuilt", path=str(self._location.path), reason=str(damage))
+        _log.warning("index_rebuilt", path=str(self._location.shown), reason=str(damage))
         with self._mutex:
             self._renew_index = True
             self._files = None
 
     def _unusable(self) -> BackendUnavailable:
         return BackendUnavailable(
-            f"{self._location.path} is held by another writer, or its files keep changing.", fix="Try again."
+            f"{self._location.shown} is held by another writer, or its files keep changing.", fix="Try again."
         )
 
 

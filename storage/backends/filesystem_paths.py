@@ -45,17 +45,13 @@ class Location:
         return cls(root, tuple(names[:-1]), names[-1])
 
     @property
-    def folder(self) -> Path:
-        return self.root.joinpath(*self.folders)
-
-    @property
-    def path(self) -> Path:
-        """Of the log, for messages and for people."""
-        return self.folder / (self.name + LOG)
+    def shown(self) -> Path:
+        """The log's path below the root: all that a message may tell of this machine."""
+        return Path(*self.folders, self.name + LOG)
 
     @property
     def index_path(self) -> Path:
-        beside = self.folder / (self.name + INDEX)
+        beside = self.root.joinpath(*self.folders, self.name + INDEX)
         if len(os.fsencode(beside)) <= SQLITE_PATH_BYTES:
             return beside
         digest = hashlib.sha256("/".join((*self.folders, self.name)).encode()).hexdigest()
@@ -100,7 +96,7 @@ def make_root(root: Path) -> None:
             finally:
                 os.close(parent)
     except OSError as error:
-        raise refused(error, root) from error
+        raise refused(error, Path(root.name)) from error
 
 
 def open_file(name: str, folder: int, flags: int, *, path: Path) -> int:
@@ -136,7 +132,7 @@ def sync_file(descriptor: int) -> None:
 def _walk(root: Path, names: tuple[str, ...], *, create: bool, durable: bool) -> int | None:
     """Open folder after folder, each relative to the one before, so that no link on the way is ever followed."""
     folder: int | None = None
-    path = root
+    path = Path(root.name)
     try:
         folder = os.open(root, _FOLDER_FLAGS)
         for name in names:

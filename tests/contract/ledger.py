@@ -110,6 +110,11 @@ def _reason(report: pytest.TestReport) -> str:
     return text.removeprefix("Skipped: ").strip()
 
 
+def _places(item: pytest.Item) -> list[Any]:
+    """Where a test may say which backend it is about: its class, its module."""
+    return [getattr(item, name, None) for name in ("cls", "module")]
+
+
 class LedgerPlugin:
     """Hands each test's lines to its reports, and tells the result at the end of the run."""
 
@@ -119,7 +124,7 @@ class LedgerPlugin:
     def pytest_itemcollected(self, item: pytest.Item) -> None:
         lines = sorted({line for marker in item.iter_markers("line") for line in marker.args})
         if lines:
-            backend = getattr(getattr(item, "cls", None), "backend", "shared")
+            backend = next((place.backend for place in _places(item) if hasattr(place, "backend")), "shared")
             item.user_properties.append((_PROPERTY, {"lines": lines, "backend": backend}))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:

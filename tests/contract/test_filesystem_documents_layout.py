@@ -16,6 +16,8 @@ from storage.documents import Delete, Increment, Put, Ref
 from storage.errors import BackendRejected, BackendUnavailable
 from tests.contract.filesystem_lab import COLLECTION, PARTITION, driver, everything, lines_of, log_of, ref
 
+backend = "filesystem"
+
 
 @pytest.fixture
 def documents(lab):

@@ -7,6 +7,8 @@ import pytest
 
 from tests.contract.filesystem_lab import driver, index_rows, log_of, rebuilt_rows, ref
 
+backend = "filesystem"
+
 COUNTING = """
 import sys
 from pathlib import Path
