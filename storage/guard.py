@@ -36,7 +36,7 @@ from storage.documents import (
 from storage.errors import BackendRejected, BackendUnavailable, InvalidValue, ValueTooLarge
 from storage.keys import Scope, check_key, check_partition, check_prefix, check_text
 from storage.metering import metered
-from storage.values import check_fields, check_number
+from storage.values import CheckedFields, check_fields, check_number, checked
 
 ATTEMPTS: Final = 3
 FIRST_PAUSE_SECONDS: Final = 0.05
@@ -142,10 +142,10 @@ class GuardedDocuments:
         operation_id: str = "",
     ) -> int:
         inner = self._inner(ref)
-        _check_put(fields, expect, expires_at)
+        good = _checked_put(fields, expect, expires_at)
         return self._caller.run(
             "put",
-            lambda: self._driver.put(inner, fields, expect=expect, expires_at=expires_at, operation_id=operation_id),
+            lambda: self._driver.put(inner, good, expect=expect, expires_at=expires_at, operation_id=operation_id),
             repeatable=bool(operation_id),
         )
 
@@ -214,10 +214,10 @@ class GuardedDocuments:
         self, collection: str, partition: Partition, operations: Sequence[Operation], *, operation_id: str = ""
     ) -> list[Outcome]:
         inner = self._partition(collection, partition)
-        _check_atomic(operations)
+        good = _checked_atomic(operations)
         return self._caller.run(
             "write",
-            lambda: self._driver.write(collection, inner, operations, operation_id=operation_id),
+            lambda: self._driver.write(collection, inner, good, operation_id=operation_id),
             repeatable=bool(operation_id),
         )
 
@@ -227,8 +227,8 @@ class GuardedDocuments:
         valid: dict[int, BulkPut] = {}
         for position, document in enumerate(documents):
             try:
-                _check_put(document.fields, document.expect, document.expires_at)
-                valid[position] = replace(document, ref=self._inner(document.ref))
+                good = _checked_put(document.fields, document.expect, document.expires_at)
+                valid[position] = replace(document, ref=self._inner(document.ref), fields=good)
             except NorthstarError as error:
                 outcomes[position] = error
         stored = self._caller.run("put_many", lambda: self._driver.put_many(list(valid.values())), repeatable=False)
@@ -254,14 +254,14 @@ class GuardedDocuments:
         return replace(document, ref=Ref(ref.collection, ref.partition[depth:], ref.key))
 
 
-def _check_put(fields: Fields, expect: Expect, expires_at: datetime | None) -> int:
+def _checked_put(fields: Fields, expect: Expect, expires_at: datetime | None) -> CheckedFields:
     _check_expect(expect)
     if expires_at is not None:
         if expires_at.utcoffset() is None:
             raise InvalidValue("expires_at has no time zone.", fix="Give it in UTC, such as 2026-11-20T12:00:00Z.")
         if expires_at <= datetime.now(UTC):
             raise InvalidValue("expires_at is not in the future.", fix="Delete the document instead.")
-    return check_fields(fields)
+    return checked(fields)
 
 
 def _check_expect(expect: Any) -> None:
@@ -282,27 +282,29 @@ def _check_increment(deltas: Deltas, ceilings: Deltas, floors: Deltas) -> None:
                 raise InvalidValue(f"{name} has a bound but no delta.", fix="Bound only fields that are incremented.")
 
 
-def _check_atomic(operations: Sequence[Operation]) -> None:
+def _checked_atomic(operations: Sequence[Operation]) -> list[Operation]:
     if not 1 <= len(operations) <= ATOMIC_OPERATIONS:
         raise ValueTooLarge(f"An atomic write has {len(operations)} operations; 1 to {ATOMIC_OPERATIONS} are allowed.")
     size = 0
-    seen: set[str] = set()
+    good: dict[str, Operation] = {}
     for operation in operations:
         check_key(operation.key)
-        if operation.key in seen:
+        if operation.key in good:
             raise InvalidRequest(f"The key {operation.key!a} stands twice in one atomic write.")
-        seen.add(operation.key)
-        size += len(operation.key) + _check_operation(operation)
+        good[operation.key], fields_size = _checked_operation(operation)
+        size += len(operation.key) + fields_size
     if size > ATOMIC_BYTES:
         raise ValueTooLarge(f"An atomic write has {size} bytes; {ATOMIC_BYTES} are allowed.")
+    return list(good.values())
 
 
-def _check_operation(operation: Operation) -> int:
+def _checked_operation(operation: Operation) -> tuple[Operation, int]:
     match operation:
         case Put():
-            return _check_put(operation.fields, operation.expect, operation.expires_at)
+            fields = _checked_put(operation.fields, operation.expect, operation.expires_at)
+            return Put(operation.key, fields, operation.expect, operation.expires_at), len(fields.encoded)
         case Delete():
             _check_expect(operation.expect)
         case Increment():
             _check_increment(operation.deltas, operation.ceilings, operation.floors)
-    return 0
+    return operation, 0

@@ -27,15 +27,40 @@ _BEYOND_DIGITS: Final = 10**INTEGER_DIGITS
 _LEAST_INT: Final = -(2**63)
 _GREATEST_INT: Final = 2**64 - 1
 _NUL: Final = b"\\u0000"
+_PLAIN_NAME: Final = KEY_BYTES // 4
+"""Characters of a field name that cannot pass the limit in bytes, whatever they are."""
 # Wide enough for the exact sum of any two allowed numbers, so nothing is ever rounded.
 _EXACT: Final = Context(prec=LARGEST_MAGNITUDE - SMALLEST_MAGNITUDE + 2 * INTEGER_DIGITS, traps=[Inexact])
 
 _Path = tuple[str | int, ...]
 
 
+class CheckedFields(dict[str, Value]):
+    """Fields with their encoding beside them, so that the layers below need not make it again. Not to be changed."""
+
+    __slots__ = ("encoded",)
+
+    def __init__(self, fields: Fields, encoded: bytes) -> None:
+        super().__init__(fields)
+        self.encoded = encoded
+
+
+def checked(fields: Fields) -> CheckedFields:
+    """Return the fields once checked as `check_fields` does. Raises as it does."""
+    if type(fields) is CheckedFields:
+        return fields
+    encoded = encode(fields)
+    check_size(encoded)
+    return CheckedFields(fields, encoded)
+
+
 def encode(fields: Fields) -> bytes:
     """Return the fields as one line of JSON. Raises InvalidValue or InvalidKey as `check_fields` does; size is not checked."""
-    packed = {_name(name, ()): _pack(value, (name,)) for name, value in fields.items()}
+    if type(fields) is CheckedFields:
+        return fields.encoded
+    packed = {
+        _name(name, ()): value if _is_plain(value, 1) else _pack(value, (name,)) for name, value in fields.items()
+    }
     try:
         encoded = orjson.dumps(_escaped(packed))
     except TypeError:
@@ -105,6 +130,25 @@ def add(current: Any, delta: Number, *, name: str = "The field") -> Number:
     total: Number = _EXACT.add(Decimal(current), Decimal(delta)) if Decimal in kinds else current + delta
     check_number(f"The sum of {name}", total)
     return total
+
+
+def _is_plain(value: Any, depth: int) -> bool:
+    """Whether JSON can say the value as it is. A quick look that spares most values a copy; `_pack` looks at all others."""
+    kind = type(value)
+    if kind is str or kind is bool or value is None:
+        return True
+    if kind is int:
+        return bool(_LEAST_INT <= value <= _GREATEST_INT)
+    if kind is float:
+        return isfinite(value)
+    if depth >= NESTING:
+        return False
+    if kind is list:
+        return all(_is_plain(item, depth + 1) for item in value)
+    return kind is dict and all(
+        type(name) is str and 0 < len(name) <= _PLAIN_NAME and name[0] != _TAG and _is_plain(item, depth + 1)
+        for name, item in value.items()
+    )
 
 
 def _name(name: Any, path: _Path) -> str:

@@ -81,7 +81,7 @@ class _Plan:
         first_by_id: dict[str, StoredEvent | Draft] = {}
         for draft in batch.drafts:
             other = self.known.get(draft.event_id) or first_by_id.setdefault(draft.event_id, draft)
-            if other.type != draft.type or not same_value(other.data, draft.data):
+            if other is not draft and (other.type != draft.type or not same_value(other.data, draft.data)):
                 return EventIdReused(
                     f"The event id {draft.event_id!a} belongs to an event with another type or other data.",
                     fix="Give each event an id of its own; send an event again exactly as it was.",
