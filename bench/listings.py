@@ -77,8 +77,9 @@ def _build(stream_id: str, count: int) -> str:
 def _write_log(stream_id: str, count: int) -> None:
     scope = Scope.of(CONTEXT)
     log = Location.of(root_folder(FilesystemConfig()), COLLECTION, (*scope.parts, *Stream(scope, stream_id).partition))
-    log.path.parent.mkdir(parents=True)
-    with log.path.open("wb") as file:
+    path = log.root / log.shown
+    path.parent.mkdir(parents=True)
+    with path.open("wb") as file:
         for first in range(1, count + 1, EVENTS_PER_APPEND):
             members = list(_members(first, min(first + EVENTS_PER_APPEND, count + 1)))
             stamp = Stamp(instant_text(BEGAN), epoch=1, operation_id=f"{first:016x}", remember=False)
