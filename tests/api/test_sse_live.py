@@ -15,6 +15,8 @@ from tests.storage.stores import FilesystemStores
 pytestmark = pytest.mark.server
 PATH = "/api/v1/storage/streams/orders/events"
 IDLE_STREAMS = 40
+MOST_HEARTBEATS = 150
+"""Half a minute of them: a test that waits for an event that never comes fails instead of waiting for ever."""
 
 
 @pytest.fixture(scope="module")
@@ -44,9 +46,12 @@ class Lines:
 
     def events(self, count):
         found: list[dict[str, Any]] = []
+        quiet = 0
         while len(found) < count:
             fields = self.frame()
             assert fields is not None, "the stream ended"
+            quiet = 0 if fields else quiet + 1
+            assert quiet < MOST_HEARTBEATS, "nothing but heartbeats comes"
             if "id" in fields and "data" in fields:
                 found.append(json.loads(fields["data"]))
         return found
@@ -122,6 +127,7 @@ def test_idle_streams_take_no_threads(server):
         status = Path(f"/proc/{server.pid}/status").read_text()
         return int(next(line for line in status.splitlines() if line.startswith("Threads:")).split()[1])
 
+    append(server, 7)
     with follow(server) as warm_up:
         warm_up.events(1)
     before = threads()
