@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from time import monotonic
@@ -32,15 +33,16 @@ class PortTaken(Exception):
     """Another process listens there."""
 
 
-def serve(host: str, port: int, *, on_listening: Callable[[], Any]) -> None:
+def serve(host: str, port: int, *, on_listening: Callable[[], Any], stop_at_eof: bool = False) -> None:
     """Serve until SIGINT or SIGTERM: then streams are told to come back later, requests under way may end, and all stops.
 
-    Raises PortTaken.
+    With `stop_at_eof` also when standard input, which must be a pipe or a terminal, ends: a program that holds the other end
+    of the pipe then takes its server along, even when it is killed. Raises PortTaken.
     """
     _check_port(host, port)
     relay = start_relay()
     try:
-        finished = asyncio.run(_run(host, port, on_listening)) and _web_threads_ended()
+        finished = asyncio.run(_run(host, port, on_listening, stop_at_eof=stop_at_eof)) and _web_threads_ended()
     finally:
         relay.stop()
         close_adapters()
@@ -61,12 +63,14 @@ def _check_port(host: str, port: int) -> None:
             raise PortTaken(f"Cannot listen at {host}:{port}: {error.strerror}.") from None
 
 
-async def _run(host: str, port: int, on_listening: Callable[[], Any]) -> bool:
+async def _run(host: str, port: int, on_listening: Callable[[], Any], *, stop_at_eof: bool) -> bool:
     """Serve, and return whether everything ended by itself."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
+    if stop_at_eof:
+        loop.add_reader(sys.stdin.fileno(), _watch_input, loop, stop)
     server = Server(
         application,
         address=host,
@@ -90,6 +94,12 @@ async def _run(host: str, port: int, on_listening: Callable[[], Any]) -> bool:
     if done:
         serving.result()  # whatever made the server end by itself is raised here
     return bool(done)
+
+
+def _watch_input(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+    if not os.read(sys.stdin.fileno(), 4096):
+        loop.remove_reader(sys.stdin.fileno())
+        stop.set()
 
 
 async def _until_listening(host: str, port: int, serving: "asyncio.Task[None]") -> None:

@@ -5,9 +5,7 @@ It ends when its standard input does, so that no server outlives a test run, how
 
 import json
 import os
-import signal
 import sys
-import threading
 
 import django
 from django.core.management import call_command
@@ -23,22 +21,13 @@ from storage.registry import KINDS  # noqa: E402
 
 CAUSE = Cause("command:test")
 CAST = {"acme": LAB, "globex": LAB, SYSTEM_TENANT: T_SYSTEM}
-DRAIN_SECONDS = 10
 
 
 def main(port: str) -> None:
-    threading.Thread(target=_end_with_parent, daemon=True).start()
     call_command("migrate", verbosity=0)
     tokens = {tenant_id: _member(tenant_id, mode) for tenant_id, mode in CAST.items()}
     print(json.dumps(tokens), flush=True)
-    call_command("serve", "--port", port)
-
-
-def _end_with_parent() -> None:
-    sys.stdin.read()
-    os.kill(os.getpid(), signal.SIGTERM)
-    threading.Event().wait(DRAIN_SECONDS)
-    os.kill(os.getpid(), signal.SIGKILL)
+    call_command("serve", "--port", port, "--stop-at-eof")
 
 
 def _member(tenant_id: str, mode: str) -> str:

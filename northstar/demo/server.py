@@ -25,15 +25,16 @@ class ServerFailed(Exception):
 def running_server(project: Path, log: Path) -> Iterator[str]:
     """Serve the current NORTHSTAR_HOME and yield the URL; the process and its children are gone when the block ends.
 
+    The server holds a pipe to this process, and ends with it should it be killed.
     Raises ServerFailed when it does not answer within half a minute. What it prints goes to `log`.
     """
     port = _free_port()
-    command = [sys.executable, "manage.py", "serve", "--host", HOST, "--port", str(port)]
+    command = [sys.executable, "manage.py", "serve", "--host", HOST, "--port", str(port), "--stop-at-eof"]
     with log.open("wb") as sink:
         process = subprocess.Popen(  # noqa: S603 - our own command
             command,
             cwd=project,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=sink,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -74,7 +75,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
         process.terminate()
     try:
-        process.wait(STOP_SECONDS)
+        process.communicate(timeout=STOP_SECONDS)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

@@ -1,11 +1,13 @@
 """The demo runs for real: its own server, real input, and every promise checked."""
 
 import os
+import select
 import signal
 import subprocess
 import sys
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 from urllib.request import urlopen
@@ -67,7 +69,10 @@ def test_it_leaves_nothing_that_the_doctor_would_mend(played):
     assert document(played.manage("doctor", "--format", "json"))["findings"] == []
 
 
-def test_ended_in_the_middle_it_takes_its_server_along(tmp_path):
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 128 + signal.SIGTERM), (signal.SIGKILL, -signal.SIGKILL)]
+)
+def test_ended_in_the_middle_it_takes_its_server_along(tmp_path, number, code):
     environment = {**os.environ, "NORTHSTAR_HOME": str(tmp_path), "DJANGO_SETTINGS_MODULE": "northstar.settings.lab"}
     command = [sys.executable, "-u", "manage.py", "demo"]
     with subprocess.Popen(command, cwd=PROJECT, env=environment, stdout=subprocess.PIPE, text=True) as process:
@@ -75,10 +80,25 @@ def test_ended_in_the_middle_it_takes_its_server_along(tmp_path):
         url = process.stdout.readline().split(" at ")[1].split(";")[0]
         with urlopen(f"{url}/healthz") as answer:
             assert answer.status == 200
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 128 + signal.SIGTERM
+        server = os.pidfd_open(_only_child(process.pid))
+        process.send_signal(number)
+        assert process.wait(60) == code
+    assert _ended(server)
     with pytest.raises(URLError):
         urlopen(f"{url}/healthz")
+
+
+def _only_child(pid: int) -> int:
+    (child,) = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return int(child)
+
+
+def _ended(process: int) -> bool:
+    """Wait for the end of a process that is not ours to reap, and let go of its descriptor."""
+    try:
+        return bool(select.select([process], [], [], 30)[0])
+    finally:
+        os.close(process)
 
 
 def test_outside_of_a_lab_it_refuses(settings):

@@ -8,8 +8,8 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import Error as DatabaseFailure
 from django.db import connection
-from django.db.migrations.executor import MigrationExecutor
 
+from northstar.migrations import pending_migrations
 from northstar.serving import PortTaken, serve
 
 
@@ -20,12 +20,22 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--host", default="127.0.0.1", help="127.0.0.1 unless others should reach it.")
         parser.add_argument("--port", type=int, default=settings.PORT)
+        parser.add_argument(
+            "--stop-at-eof",
+            action="store_true",
+            help="Stop when standard input ends too: for a program that starts the server and holds a pipe to it.",
+        )
 
-    def handle(self, *_args: Any, host: str, port: int, **_options: Any) -> None:
+    def handle(self, *_args: Any, host: str, port: int, stop_at_eof: bool, **_options: Any) -> None:
         Path(settings.NORTHSTAR_HOME).mkdir(parents=True, exist_ok=True)
         _refuse_pending_migrations()
         try:
-            serve(host, port, on_listening=lambda: self.stdout.write(_welcome(host, port)))
+            serve(
+                host,
+                port,
+                on_listening=lambda: self.stdout.write(_welcome(host, port)),
+                stop_at_eof=stop_at_eof,
+            )
         except PortTaken as error:
             raise CommandError(f"{error} Choose another port with --port or PORT.") from None
 
@@ -37,8 +47,7 @@ def _welcome(host: str, port: int) -> str:
 
 def _refuse_pending_migrations() -> None:
     try:
-        executor = MigrationExecutor(connection)
-        pending = executor.migration_plan(executor.loader.graph.leaf_nodes())
+        pending = pending_migrations()
     except DatabaseFailure as error:
         raise CommandError(
             f"The control-plane database does not answer ({type(error).__name__}). Check DATABASE_URL."
