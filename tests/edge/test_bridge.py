@@ -28,7 +28,8 @@ class Site:
     def __init__(self, process: subprocess.Popen, port: int) -> None:
         self.process, self.port = process, port
         self._lines: queue.Queue[str] = queue.Queue()
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     def _read(self) -> None:
         for line in self.process.stdout:
@@ -36,6 +37,11 @@ class Site:
 
     def said(self) -> str:
         return self._lines.get(timeout=SECONDS)
+
+    def end(self) -> None:
+        """Stop the process, and read what it prints to the end: only then may its output be closed."""
+        self.process.terminate()
+        self._reader.join(SECONDS)
 
     def connect(self) -> http.client.HTTPConnection:
         return http.client.HTTPConnection(HOST, self.port, timeout=SECONDS)
@@ -63,9 +69,11 @@ def site() -> Iterator[Site]:
     )
     with process:
         running = Site(process, port)
-        assert running.said() == "listening"
-        yield running
-        process.terminate()
+        try:
+            assert running.said() == "listening"
+            yield running
+        finally:
+            running.end()
 
 
 def pieces(count: int) -> Iterator[bytes]:
