@@ -1,10 +1,12 @@
 """The cast of every test: acme owns things, globex must never see them; a lab of its own below tmp_path."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connection, connections
 from django.test import Client
 
 from northstar.modes import LAB, SYSTEM_TENANT, T_SYSTEM
@@ -37,18 +39,51 @@ def lab(settings, tmp_path: Path) -> Iterator[Path]:
     invalidate()
 
 
+@contextmanager
+def default_database(path: Path) -> Iterator[None]:
+    """Let Django's connections, of every thread, lead to this file."""
+    usual = connection.settings_dict["NAME"]
+    connections.close_all()
+    connection.settings_dict["NAME"] = str(path)
+    try:
+        yield
+    finally:
+        connections.close_all()
+        connection.settings_dict["NAME"] = usual
+
+
 @pytest.fixture
-def acme(db) -> Tenant:
+def own_database(django_db_setup, django_db_blocker, tmp_path: Path) -> Iterator[None]:
+    """A database for this test alone: what it writes is committed, so other threads see it. Use it instead of `db`.
+
+    pytest-django's transactional tests empty the tables at the end, which the audit trail's triggers refuse.
+    """
+    path = tmp_path / "northstar.sqlite3"
+    with django_db_blocker.unblock():
+        with connection.cursor() as cursor:
+            cursor.execute("VACUUM INTO %s", [str(path)])
+        with default_database(path):
+            yield
+
+
+@pytest.fixture
+def database(request: pytest.FixtureRequest) -> None:
+    """The test's own database where it asks for one, else the common one, in which nothing stays."""
+    request.getfixturevalue("own_database" if "own_database" in request.fixturenames else "db")
+
+
+@pytest.fixture
+def acme(database) -> Tenant:
     return create_tenant("acme", "Acme", LAB, CAUSE)
 
 
 @pytest.fixture
-def globex(db) -> Tenant:
+def globex(database) -> Tenant:
     return create_tenant("globex", "Globex", LAB, CAUSE)
 
 
 @pytest.fixture
-def system(db) -> Tenant:
+def system(database) -> Tenant:
     return create_tenant(SYSTEM_TENANT, "Northstar itself", T_SYSTEM, CAUSE)
 
 
@@ -108,14 +143,13 @@ def _as_sent(value: str) -> str:
 
 
 def _encoded(content: dict[str, Any]) -> dict[str, Any]:
-
     if content and not isinstance(content["data"], bytes):
         return {**content, "data": dumps(content["data"])}
     return content
 
 
 @pytest.fixture
-def api(db) -> Callable[..., Api]:
+def api(database) -> Callable[..., Api]:
     """`api(acme)` is a client with a new key of the tenant; `scopes=`, `envs=` and headers may be given."""
 
     def make(tenant: Tenant, *, scopes: Any = TENANT_SCOPES, envs: Any = (), **headers: str) -> Api:

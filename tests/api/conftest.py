@@ -1,15 +1,11 @@
 """Two tenants with filesystem routes, whose streams are followed in-process."""
 
-import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
-from django.core.management import call_command
-from django.db import connection, connections
+from django.db import connections
 
 from northstar.context import RequestContext
 from northstar.modes import LAB
@@ -40,39 +36,6 @@ class Follower:
                 self.streams.append(stream_id, events)
         finally:
             connections.close_all()
-
-
-@contextmanager
-def default_database(path: Path) -> Iterator[None]:
-    """Let Django's connections, of every thread, lead to this file."""
-    usual = connection.settings_dict["NAME"]
-    connections.close_all()
-    connection.settings_dict["NAME"] = str(path)
-    try:
-        yield
-    finally:
-        connections.close_all()
-        connection.settings_dict["NAME"] = usual
-
-
-@pytest.fixture(scope="session")
-def migrated_database(django_db_blocker, tmp_path_factory) -> Path:
-    path: Path = tmp_path_factory.mktemp("database") / "migrated.sqlite3"
-    with django_db_blocker.unblock(), default_database(path):
-        call_command("migrate", verbosity=0)
-    return path
-
-
-@pytest.fixture
-def own_database(migrated_database, django_db_blocker, tmp_path) -> Iterator[None]:
-    """A database for this test alone: what it writes is committed, so other threads see it.
-
-    pytest-django's transactional tests empty the tables at the end, which the audit trail's triggers refuse.
-    """
-    path = tmp_path / "northstar.sqlite3"
-    shutil.copy(migrated_database, path)
-    with django_db_blocker.unblock(), default_database(path):
-        yield
 
 
 @pytest.fixture

@@ -7,9 +7,6 @@ import pytest
 from routing.models import Tenant
 from tests.conftest import Api
 from tests.edge.site import Orders
-from tests.routing.conftest import _restored, committed
-
-__all__ = ["_restored", "committed"]
 
 
 @pytest.fixture

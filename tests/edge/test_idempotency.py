@@ -99,7 +99,7 @@ def test_a_refused_caller_gets_no_replay(edge, acme, api):
     problem(api(acme, scopes=["data:read"]).post("orders", {"amount": 1}, headers=KEY), 403, "FORBIDDEN")
 
 
-def test_of_many_at_once_one_takes_effect(committed, edge, acme):
+def test_of_many_at_once_one_takes_effect(own_database, edge, acme):
     secret, answers = token(acme), []
     ready = threading.Barrier(8)
 

@@ -12,7 +12,9 @@ from tests.routing.test_concurrent_changes import THREADS, together
 
 
 @pytest.mark.parametrize("attempt", range(5))
-def test_the_first_look_ups_of_a_process_all_wait_for_the_first_load(committed, acme, settings, monkeypatch, attempt):
+def test_the_first_look_ups_of_a_process_all_wait_for_the_first_load(
+    own_database, acme, settings, monkeypatch, attempt
+):
     settings.NORTHSTAR_SNAPSHOT_POLL_SECONDS = 60
     route = create_route(draft(), CAUSE)
     cold, start = SnapshotCache(), Barrier(THREADS)
@@ -27,7 +29,7 @@ def test_the_first_look_ups_of_a_process_all_wait_for_the_first_load(committed, 
 
 
 def test_no_look_up_that_comes_during_a_reload_goes_on_with_routes_known_to_be_stale(
-    committed, acme, settings, monkeypatch
+    own_database, acme, settings, monkeypatch
 ):
     settings.NORTHSTAR_SNAPSHOT_POLL_SECONDS = 60
     cold, start = SnapshotCache(), Barrier(THREADS)

@@ -26,7 +26,7 @@ def together(work) -> list:
         return list(pool.map(run, range(THREADS)))
 
 
-def test_of_many_that_put_one_route_one_creates_it_and_the_chain_holds(committed, acme):
+def test_of_many_that_put_one_route_one_creates_it_and_the_chain_holds(own_database, acme):
     before = SnapshotRevision.objects.get().revision
     results = together(lambda number: put_route(draft(config={"place": f"place-{number}"}), CAUSE))
     assert sorted(created for _, created in results) == [False] * (THREADS - 1) + [True]
@@ -37,7 +37,7 @@ def test_of_many_that_put_one_route_one_creates_it_and_the_chain_holds(committed
     assert verify_chain().ok
 
 
-def test_of_many_that_expect_one_revision_one_wins(committed, acme):
+def test_of_many_that_expect_one_revision_one_wins(own_database, acme):
     route = create_route(draft(), CAUSE)
 
     def change(number: int) -> bool:

@@ -17,7 +17,7 @@ def config(number: int) -> dict[str, str]:
     return {"base_dir": f"root-{number % 2}", "durability": "none"}
 
 
-def test_a_thousand_requests_during_flips_all_succeed_on_one_revision_each(committed, acme):
+def test_a_thousand_requests_during_flips_all_succeed_on_one_revision_each(own_database, acme):
     route = create_route(draft(kind="object_store", backend_type="filesystem", config=config(0)), CAUSE)
     secret = token(acme)
     done = Event()

@@ -137,7 +137,7 @@ def test_a_backend_that_is_down_loses_nothing(streams, lab):
     assert waiting() == 0
 
 
-def test_the_relay_thread_wakes_when_a_change_is_committed(committed, acme, system):
+def test_the_relay_thread_wakes_when_a_change_is_committed(own_database, acme, system):
     stream_route("t_system")
     stream_route("acme")
     relay_outbox()
