@@ -21,7 +21,7 @@ from bench.harness import Bar, Figures, Result, Size
 
 WIDTH: Final = 170
 """Columns of the table where no terminal says otherwise."""
-LIBRARIES: Final = ("django", "djangorestframework", "granian", "a2wsgi", "orjson")
+LIBRARIES: Final = ("django", "djangorestframework", "granian", "orjson")
 ROOT: Final = Path(__file__).resolve().parent.parent
 
 

@@ -14,6 +14,7 @@ from tests.storage.stores import FilesystemStores
 
 pytestmark = pytest.mark.server
 PATH = "/api/v1/storage/streams/orders/events"
+RESUMED, QUIET, IDLE = (PATH.replace("orders", name) for name in ("resumed", "quiet", "idle"))
 IDLE_STREAMS = 40
 MOST_HEARTBEATS = 150
 """Half a minute of them: a test that waits for an event that never comes fails instead of waiting for ever."""
@@ -87,14 +88,14 @@ def numbers_of(events):
 
 @pytest.mark.line(124)
 def test_a_client_follows_drops_and_resumes(server):
-    append(server, 1, 2)
-    with follow(server) as stream:
+    append(server, 1, 2, path=RESUMED)
+    with follow(server, path=RESUMED) as stream:
         assert stream.response.getheader("Content-Encoding") == "identity"
         assert numbers_of(stream.events(2)) == [1, 2]
-        append(server, 3)
+        append(server, 3, path=RESUMED)
         assert numbers_of(stream.events(1)) == [3]
-    append(server, 4, 5)
-    with follow(server, last_event_id=stream.last_id) as resumed:
+    append(server, 4, 5, path=RESUMED)
+    with follow(server, last_event_id=stream.last_id, path=RESUMED) as resumed:
         assert numbers_of(resumed.events(2)) == [4, 5]
 
 
@@ -115,8 +116,8 @@ def test_what_another_process_appends_arrives(server, settings):
 
 
 def test_a_quiet_stream_sends_heartbeats_and_globex_hears_nothing_of_acme(server):
-    append(server, 6)
-    with follow(server, tenant="globex") as stream:
+    append(server, 6, path=QUIET)
+    with follow(server, tenant="globex", path=QUIET) as stream:
         frames = [stream.frame() for _ in range(6)]
     assert {fields.get("event") for fields in frames} == {None, "up-to-date"}
     assert frames.count({}) >= 2
@@ -127,11 +128,11 @@ def test_idle_streams_take_no_threads(server):
         status = Path(f"/proc/{server.pid}/status").read_text()
         return int(next(line for line in status.splitlines() if line.startswith("Threads:")).split()[1])
 
-    append(server, 7)
-    with follow(server) as warm_up:
+    append(server, 7, path=IDLE)
+    with follow(server, path=IDLE) as warm_up:
         warm_up.events(1)
     before = threads()
-    opened = [follow(server) for _ in range(IDLE_STREAMS)]
+    opened = [follow(server, path=IDLE) for _ in range(IDLE_STREAMS)]
     try:
         for context in opened:
             context.__enter__().events(1)
