@@ -1,3 +1,5 @@
+"""The behaviour contract as suites: written once, run over every driver."""
+
 import pytest
 
 # The suites are no test modules, so their assertions would otherwise fail without a word.
