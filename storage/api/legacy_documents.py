@@ -22,6 +22,7 @@ class EarlierUpsertView(IdempotentPost, DataView):
 
     @extend_schema(operation_id="earlier_upsert_record", request=EarlierUpsertIn, responses={200: RecordOut})
     def post(self, request: Request, table: str) -> Response:  # noqa: ARG002
+        """Put a record, as PUT /api/v1/storage/tables/{table}/records/{key} does."""
         body = self.body(EarlierUpsertIn)
         if body.table_name not in {None, table}:
             detail = "It differs from the table of the address."

@@ -70,6 +70,7 @@ class NexusPutView(ObjectsBase):
         parameters=[OpenApiParameter("X-Key", str, OpenApiParameter.HEADER, required=True)],
     )
     def post(self, request: Request) -> Response:
+        """Store the body as the object that `X-Key` names."""
         key = Headers.of_wsgi(request.META).get("X-Key")
         if key is None:
             raise InvalidKey("The header X-Key is missing.", fix="Name the object in X-Key.")
@@ -88,6 +89,7 @@ class NexusGetView(ObjectsBase):
         responses={("200", "*/*"): OpenApiTypes.BINARY},
     )
     def get(self, request: Request) -> HttpResponseBase:
+        """Read the object's bytes."""
         blob, is_part = self.opened(self.query(KeyQuery).key)
         return bytes_answer(request, blob, is_part=is_part)
 
@@ -99,6 +101,7 @@ class RawPutView(ObjectsBase):
 
     @extend_schema(operation_id="earlier_raw_put", request={"*/*": OpenApiTypes.BINARY}, responses={200: ObjectUriOut})
     def put(self, request: Request, key: str) -> Response:  # noqa: ARG002
+        """Store the body as the object."""
         info, _ = self.stored(key)
         return Response({"object_uri": info.uri}, headers=version_headers(info))
 
@@ -110,6 +113,7 @@ class RawGetView(ObjectsBase):
 
     @extend_schema(operation_id="earlier_raw_get", responses={200: ContentOut, ("200", _RAW): OpenApiTypes.BINARY})
     def get(self, request: Request, key: str) -> HttpResponseBase:
+        """Read the object: base64 in JSON, or its bytes where `Accept` asks for application/octet-stream."""
         if _RAW in request.META.get("HTTP_ACCEPT", ""):
             blob, is_part = self.opened(key)
             return bytes_answer(request, blob, is_part=is_part)
@@ -129,6 +133,7 @@ class RawListView(ObjectsBase):
         operation_id="earlier_raw_list", parameters=[OpenApiParameter("prefix", str)], responses={200: EarlierPage}
     )
     def get(self, request: Request) -> Response:  # noqa: ARG002
+        """List objects by prefix."""
         query = self.query(EarlierListQuery)
         found, next_cursor = self.listed(ListQuery(prefix=query.prefix, limit=query.limit, cursor=query.cursor))
         return Response({"objects": [item_answer(info) for info in found.blobs], "next_cursor": next_cursor})

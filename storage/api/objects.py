@@ -148,16 +148,19 @@ class ObjectView(ObjectsBase):
         parameters=_WRITE_HEADERS,
     )
     def put(self, request: Request, key: str) -> Response:  # noqa: ARG002
+        """Store the body as the object, streamed: whole or not at all. 201 when it is new, 200 when it replaces one."""
         info, is_new = self.stored(key)
         return Response(object_answer(info), status=201 if is_new else 200, headers=version_headers(info))
 
     @extend_schema(operation_id="get_object", responses={**_BYTES, **_NOTHING_NEW}, parameters=_READ_HEADERS)
     def get(self, request: Request, key: str) -> HttpResponseBase:
+        """Read the object's bytes, or one range of them."""
         blob, is_part = self.opened(key)
         return bytes_answer(request, blob, is_part=is_part)
 
     @extend_schema(exclude=True)
     def head(self, request: Request, key: str) -> HttpResponse:
+        """Answer the headers of `GET`, without the bytes."""
         info = self.objects().head(key)
         if info is None:
             raise _missing(key)
@@ -167,6 +170,7 @@ class ObjectView(ObjectsBase):
 
     @extend_schema(operation_id="delete_object", responses={204: None}, parameters=[_IF_MATCH])
     def delete(self, request: Request, key: str) -> Response:
+        """Remove the object; 204 also when there was none."""
         if "HTTP_IF_NONE_MATCH" in request.META:
             raise InvalidRequest("A delete takes If-Match, not If-None-Match.", fix="Leave If-None-Match out.")
         store = self.objects()
@@ -192,6 +196,7 @@ class ObjectsView(ObjectsBase):
         responses={200: ObjectPage},
     )
     def get(self, request: Request) -> Response:  # noqa: ARG002
+        """List objects in the byte order of their UTF-8 keys; with a delimiter, keys below it fold into prefixes."""
         found, next_cursor = self.listed(self.query(ListQuery))
         return page([item_answer(info) for info in found.blobs], next_cursor, prefixes=found.prefixes)
 

@@ -45,12 +45,15 @@ class EventsView(DataView):
 
     @extend_schema(
         operation_id="list_events",
-        description="Events strictly after a place, in order. With `Accept: text/event-stream` the same address sends what is "
-        "stored and then follows the stream live, resuming after `Last-Event-ID`.",
         parameters=_AFTER,
         responses={200: EventPageOut},
     )
     def get(self, request: Request, stream_id: str) -> Response:
+        """List events strictly after a place, in order.
+
+        With `Accept: text/event-stream` the same address sends what is stored and then follows the stream live, resuming after
+        `Last-Event-ID`.
+        """
         if accepts_events(request.META.get("HTTP_ACCEPT", "")):
             raise InvalidRequest(
                 "This process sends no Server-Sent Events.",
@@ -83,11 +86,11 @@ class StreamView(Appending, EventsView):
 
     @extend_schema(
         operation_id="append_events",
-        description='Append one event, or `{"events": […]}` atomically. Answers with what is stored, in the same form.',
         request=AppendIn,
         responses={201: AppendedOut},
     )
     def post(self, request: Request, stream_id: str) -> Response:
+        """Append one event, or `{"events": […]}` atomically. Answers with what is stored, in the same form."""
         check_json_type(request)
         values = parse_object(self.raw_body())
         if "events" not in values:
@@ -104,6 +107,7 @@ class EarlierAppendView(Appending):
 
     @extend_schema(operation_id="earlier_append_event", request=EarlierEventIn, responses={201: EventOut})
     def post(self, request: Request, stream_id: str) -> Response:  # noqa: ARG002
+        """Append one event, as POST /api/v1/storage/streams/{stream_id}/events does."""
         [stored] = self.append(stream_id, [self.body(EarlierEventIn)])
         return Response(event_answer(stored), status=201)
 
@@ -113,6 +117,7 @@ class EarlierEventsView(EventsView):
 
     @extend_schema(operation_id="earlier_list_events", parameters=_AFTER, responses={200: EventPageOut})
     def get(self, request: Request, stream_id: str) -> Response:
+        """List or follow a stream, as GET /api/v1/storage/streams/{stream_id}/events does."""
         return super().get(request, stream_id)
 
 

@@ -44,6 +44,7 @@ class RecordView(DataView):
 
     @extend_schema(operation_id="get_record", responses={200: RecordOut})
     def get(self, request: Request, table: str, key: str) -> Response:  # noqa: ARG002
+        """Read a record. The ETag is its version."""
         record = self.open("tabular_store").get(table, key)
         if record is None:
             raise NotFound(f"The table {table!a} has no record {key!a}.")
@@ -56,6 +57,7 @@ class RecordView(DataView):
         parameters=[_IF_MATCH, _IF_NONE_MATCH],
     )
     def put(self, request: Request, table: str, key: str) -> Response:
+        """Replace the whole record, or create it. `If-Match` and `If-None-Match: *` make it conditional."""
         expect = _expectation(request)
         tables = self.open("tabular_store")
         try:
@@ -69,6 +71,7 @@ class RecordView(DataView):
 
     @extend_schema(operation_id="delete_record", responses={204: None}, parameters=[_IF_MATCH])
     def delete(self, request: Request, table: str, key: str) -> Response:
+        """Remove a record; 204 also when there was none."""
         expected = expected_version(request)
         self.open("tabular_store").delete(table, key, expect=ANY if expected is None else expected)
         return Response(status=204)
@@ -81,6 +84,7 @@ class IncrementView(IdempotentPost, RecordView):
 
     @extend_schema(operation_id="increment_record", request=IncrementIn, responses={200: TotalsOut})
     def post(self, request: Request, table: str, key: str) -> Response:  # noqa: ARG002
+        """Add to numeric fields in one atomic step; over a ceiling nothing changes and the answer is 429."""
         body = self.body(IncrementIn)
         totals = self.open("tabular_store").increment(
             table, key, body.deltas, ceilings=body.ceilings, floors=body.floors, operation_id=self.operation_id
@@ -90,14 +94,17 @@ class IncrementView(IdempotentPost, RecordView):
 
     @extend_schema(exclude=True)
     def get(self, request: Request, table: str, key: str) -> Response:
+        """As that of the record whose key ends in /increment."""
         return super().get(request, table, f"{key}/increment")
 
     @extend_schema(exclude=True)
     def put(self, request: Request, table: str, key: str) -> Response:
+        """As that of the record whose key ends in /increment."""
         return super().put(request, table, f"{key}/increment")
 
     @extend_schema(exclude=True)
     def delete(self, request: Request, table: str, key: str) -> Response:
+        """As that of the record whose key ends in /increment."""
         return super().delete(request, table, f"{key}/increment")
 
 
@@ -116,6 +123,7 @@ class RecordsView(DataView):
         responses={200: RecordPageOut},
     )
     def get(self, request: Request, table: str) -> Response:  # noqa: ARG002
+        """List records in the byte order of their UTF-8 keys."""
         query = self.query(RecordsQuery)
         tables = self.open("tabular_store")
         binding = _binding(tables, table, query.prefix)
@@ -133,6 +141,7 @@ class BatchView(IdempotentPost, DataView):
 
     @extend_schema(operation_id="write_records", request=BatchIn, responses={200: BatchOut})
     def post(self, request: Request, table: str) -> Response:  # noqa: ARG002
+        """Write up to 1000 records, each for itself, and answer an outcome per item."""
         items = [item.item() for item in self.body(BatchIn).items]
         outcomes = self.open("tabular_store").batch(table, items)
         return Response({"items": [outcome_answer(outcome) for outcome in outcomes]})

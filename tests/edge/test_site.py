@@ -82,6 +82,13 @@ def test_every_address_of_the_api_is_described(schema):
     assert mounted == described
 
 
+def test_every_call_says_what_it_does_itself(schema):
+    for path, operations in schema["paths"].items():
+        told = [operation.get("description", "") for operation in operations.values()]
+        assert all(told), path
+        assert len(set(told)) == len(told), path
+
+
 def test_every_call_documents_its_problems_and_the_contexts_headers(schema):
     for path, operations in schema["paths"].items():
         for method, operation in operations.items():
