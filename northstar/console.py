@@ -69,5 +69,4 @@ class Out:
 
 def refused(error: NorthstarError) -> CommandError:
     """Return an error as a command tells it: what happened, which fields, what to do."""
-    fields = " ".join(f"{one.field}: {one.detail}" for one in error.errors)
-    return CommandError(" ".join(part for part in (error.detail, fields, error.fix) if part))
+    return CommandError(f"{error.told()} {error.fix}".strip())

@@ -112,8 +112,7 @@ def _routes() -> Iterator[Finding]:
         except NorthstarError as error:
             where = f"route {route.id} ({route.resource_kind} in {_place(route)} on {route.backend_type})"
             fix = error.fix or f"Correct it in the admin at /admin/routing/route/{route.id}/change/."
-            details = "".join(f" {one.field}: {one.detail}" for one in error.errors)
-            yield Finding(ERROR, where, f"{error.code}: {error.detail}{details}", fix)
+            yield Finding(ERROR, where, f"{error.code}: {error.told()}", fix)
 
 
 def _place(route: ResolvedRoute) -> str:

@@ -34,6 +34,10 @@ class NorthstarError(Exception):
         self.fix = fix
         self.errors = tuple(errors)
 
+    def told(self) -> str:
+        """Return what happened in one line, every wrong field named."""
+        return " ".join([self.detail, *(f"{one.field}: {one.detail}" for one in self.errors)])
+
     def facts(self) -> dict[str, Any]:
         """Return what a program may want to know besides the sentence: further members of the error body."""
         return {}

@@ -67,7 +67,7 @@ def test_a_file_is_checked_without_writing(acme, file):
         ({"config": {"base_dir": "/etc"}}, "FORBIDDEN_ENDPOINT", "outside the allowed roots"),
         ({"tenant_id": "nobody"}, "INVALID_REQUEST", "nobody"),
         ({"env": "Dev\n"}, "INVALID_REQUEST", "env"),
-        ({"colour": "blue"}, "INVALID_REQUEST", "colour: Extra"),
+        ({"colour": "blue"}, "INVALID_REQUEST", "colour: There is no such field"),
         ({"config": "text"}, "INVALID_REQUEST", "config: Input"),
     ],
 )

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandError
-from pydantic import ValidationError
 
 from northstar.console import BAD, GOOD, Out
 from northstar.errors import FieldError, InvalidRequest, NorthstarError
+from northstar.inputs import checked
 from routing.admission import RouteDraft, admit
 from routing.api.bodies import RouteIn
 from routing.models import Route, Tenant
@@ -113,21 +113,14 @@ def _bodies(path: Path) -> list[Any]:
 
 def _draft(body: Any) -> RouteDraft:
     """Return a body as a draft. Raises InvalidRequest naming each field that is missing, unknown or of the wrong type."""
-    try:
-        route = RouteIn.model_validate(body)
-    except ValidationError as error:
-        problems = error.errors(include_input=False, include_context=False, include_url=False)
-        raise _invalid(
-            *(FieldError(".".join(map(str, one["loc"])), one["type"], one["msg"]) for one in problems)
-        ) from None
+    if not isinstance(body, dict):
+        raise InvalidRequest("The route is no object.", fix="Write it as for POST /api/v1/routing/routes.")
+    route = checked(RouteIn, body, "route")
     if route.tenant_id is None:
-        raise _invalid(FieldError("tenant_id", "missing", "Say whose route it is: a file has no API key to tell."))
+        missing = FieldError("tenant_id", "missing", "Say whose route it is: a file has no API key to tell.")
+        raise InvalidRequest("The route is not valid: tenant_id.", fix="Add tenant_id.", errors=[missing])
     given = {name: value for name, value in route.model_dump().items() if name in _DRAFTED and value is not None}
     return RouteDraft(**given)
-
-
-def _invalid(*errors: FieldError) -> InvalidRequest:
-    return InvalidRequest("The route is not valid.", fix="Correct these fields.", errors=errors)
 
 
 def _tenant(tenant_id: str) -> Tenant:
@@ -142,7 +135,7 @@ def _verdict(name: str, draft: RouteDraft, tenant: Tenant, stored: Route | None)
     try:
         admit(draft, tenant, stored)
     except NorthstarError as error:
-        return Verdict(name, draft.resource_kind, place, draft.backend_type, error.code, _detail(error), error.fix)
+        return Verdict(name, draft.resource_kind, place, draft.backend_type, error.code, error.told(), error.fix)
     return Verdict(name, draft.resource_kind, place, draft.backend_type)
 
 
@@ -150,9 +143,4 @@ def _refused(name: str, body: Any, error: NorthstarError) -> Verdict:
     given = body if isinstance(body, dict) else {}
     place = f"{given.get('tenant_id', '?')}/{given.get('env', 'dev')}"
     kind, backend = str(given.get("resource_kind", "?")), str(given.get("backend_type", "?"))
-    return Verdict(name, kind, place, backend, error.code, _detail(error), error.fix)
-
-
-def _detail(error: NorthstarError) -> str:
-    wrong = "; ".join(f"{one.field}: {one.detail}" for one in error.errors)
-    return f"{error.detail} {wrong}".strip()
+    return Verdict(name, kind, place, backend, error.code, error.told(), error.fix)
