@@ -1,4 +1,4 @@
-"""What a route's config may hold: one typed schema per backend, and the three field types that need care.
+"""What a route's config may hold: one typed schema per backend, and the two field types that need care.
 
 A driver module subclasses `BackendConfig`. The API, the admin form and `GET /routing/kinds` all derive from that class.
 """

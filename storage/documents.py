@@ -136,7 +136,7 @@ class BulkPut:
 class Limits:
     """What a driver's service can hold, declared once. The portable limits above are checked by the guard for all.
 
-    Admission compares a kind's needs with these when a route is saved; `docs/capabilities.md` is generated from them.
+    Admission compares a kind's needs with these when a route is saved; `GET /routing/kinds` shows them.
     """
 
     key_bytes: int = KEY_BYTES
