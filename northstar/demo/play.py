@@ -5,6 +5,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import FrameType
 from typing import Final, NoReturn
@@ -35,6 +36,8 @@ from routing.keys import SCOPES, issue_key, revoke_key
 from routing.operations import relay_outbox
 
 CAUSE: Final = Cause("command:demo")
+KEY_LIFETIME: Final = timedelta(hours=1)
+"""Keys of a demo that was killed open nothing for longer than this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +103,11 @@ def _delete_objects(stage: Stage) -> None:
 @contextmanager
 def _keys() -> Iterator[_Tokens]:
     """Issue the demo's three keys, for as long as the block runs."""
-    envs = (ENV, EMPTY_ENV)
+    envs, expires_at = (ENV, EMPTY_ENV), datetime.now(UTC) + KEY_LIFETIME
     issued = [
-        issue_key(DEMO_TENANT, "demo", TENANT_SCOPES, envs=envs, cause=CAUSE),
-        issue_key(OTHER_TENANT, "demo", TENANT_SCOPES, envs=envs, cause=CAUSE),
-        issue_key(SYSTEM_TENANT, "demo", SCOPES, envs=(DEFAULT_ENV,), cause=CAUSE),
+        issue_key(DEMO_TENANT, "demo", TENANT_SCOPES, envs=envs, expires_at=expires_at, cause=CAUSE),
+        issue_key(OTHER_TENANT, "demo", TENANT_SCOPES, envs=envs, expires_at=expires_at, cause=CAUSE),
+        issue_key(SYSTEM_TENANT, "demo", SCOPES, envs=(DEFAULT_ENV,), expires_at=expires_at, cause=CAUSE),
     ]
     try:
         yield _Tokens(*(token for _, token in issued))
