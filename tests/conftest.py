@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.db import connection, connections
 from django.test import Client
+from django.test.utils import setup_databases, teardown_databases
 
 from northstar.modes import LAB, SYSTEM_TENANT, T_SYSTEM
 from northstar.rendering import dumps
@@ -37,6 +38,15 @@ def lab(settings, tmp_path: Path) -> Iterator[Path]:
     yield tmp_path
     close_adapters()
     invalidate()
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_test_environment, django_db_blocker) -> Iterator[None]:
+    """The common database, for any choice of tests: pytest-django makes none where all of them ask through `database`."""
+    with django_db_blocker.unblock():
+        made = setup_databases(verbosity=0, interactive=False)
+        yield
+        teardown_databases(made, verbosity=0)
 
 
 @contextmanager
