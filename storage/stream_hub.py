@@ -19,10 +19,10 @@ from storage.stream_channel import Channel, Ending, Key, ReadPool, Source
 class HubSettings:
     """Limits and paces of one process. Seconds, and streams open at once."""
 
-    poll_seconds: float = 0.5
+    poll_seconds: float
+    most_streams: int
+    most_streams_per_tenant: int
     threads: int = 8
-    most_streams: int = 10_000
-    most_streams_per_tenant: int = 1_000
 
 
 class StreamHub:
