@@ -110,7 +110,12 @@ class Route(models.Model):
         constraints = [
             # SQLite silently ignores nulls_distinct=False, so null becomes a value that no project has.
             models.UniqueConstraint(
-                "resource_kind", "tenant", "env", Coalesce("project_id", models.Value("")), name="one_route_per_key"
+                "resource_kind",
+                "tenant",
+                "env",
+                Coalesce("project_id", models.Value("")),
+                name="one_route_per_key",
+                violation_error_message="There is a route for this kind, tenant, env and project already. Change that one.",
             )
         ]
 

@@ -21,6 +21,7 @@ else:  # the classes take no parameters at run time
 
 _REFUSAL = "northstar_refusal"
 BACKEND_CODES = frozenset({"UNSUPPORTED_BACKEND", "BACKEND_NOT_IMPLEMENTED", "FORBIDDEN_BACKEND_CLASS"})
+UNKNOWN_TENANT = {"invalid_choice": "There is no tenant “%(value)s”. Choose one with the lens, or create it first."}
 
 
 class RefusableForm(AnyModelForm):

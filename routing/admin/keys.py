@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.cache import add_never_cache_headers
 
-from routing.admin.base import ChangesAdmin, RefusableForm, cause_of
+from routing.admin.base import UNKNOWN_TENANT, ChangesAdmin, RefusableForm, cause_of
 from routing.admin_site import site
 from routing.keys import SCOPES, is_active, issue_key, revoke_key
 from routing.models import ApiKey
@@ -36,6 +36,7 @@ class ApiKeyForm(RefusableForm):
     class Meta:
         model = ApiKey
         fields: ClassVar[list[str]] = ["tenant", "label", "scopes", "envs", "expires_at"]
+        error_messages: ClassVar[dict[str, dict[str, str]]] = {"tenant": UNKNOWN_TENANT}
 
     def clean_envs(self) -> list[str]:
         """Return the names of the environments."""

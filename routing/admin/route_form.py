@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from django import forms
 
-from routing.admin.base import RefusableForm
+from routing.admin.base import UNKNOWN_TENANT, RefusableForm
 from routing.admin.config_fields import ConfigGroup, config_groups
 from routing.admission import RouteDraft
 from routing.changes import RouteUpdate
@@ -37,6 +37,7 @@ class RouteForm(RefusableForm):
     class Meta:
         model = Route
         fields = ("resource_kind", "tenant", "env", "project_id", "backend_type", "enabled", "tier", "cost_notes")
+        error_messages: ClassVar[dict[str, dict[str, str]]] = {"tenant": UNKNOWN_TENANT}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -111,7 +112,9 @@ def route_form(stored: Route | None) -> type[RouteForm]:
     fields: dict[str, Any] = {}
     for group in groups:
         fields |= dict(group.fields(_config_of(stored, group)))
-    return type("RouteForm", (RouteForm,), {**fields, "groups": groups, "stored": stored})
+    # Nobody can send the kind of a stored route: the page shows it as text, so the form must not ask for it.
+    fixed = {} if stored is None else {"resource_kind": None}
+    return type("RouteForm", (RouteForm,), {**fields, **fixed, "groups": groups, "stored": stored})
 
 
 def _config_of(stored: Route | None, group: ConfigGroup) -> Mapping[str, Any]:

@@ -313,6 +313,7 @@ class Migration(migrations.Migration):
                 models.F("env"),
                 django.db.models.functions.comparison.Coalesce("project_id", models.Value("")),
                 name="one_route_per_key",
+                violation_error_message="There is a route for this kind, tenant, env and project already. Change that one.",
             ),
         ),
     ]
