@@ -233,3 +233,12 @@ def test_a_refused_deletion_says_why_and_does_nothing(boss, acme):
         post_save.disconnect(first, sender=LogEntry)
     assert f"There is no route {route.pk}." in response.content.decode()
     assert RouteChange.objects.filter(action="ROUTE_DELETED").count() == 0
+
+
+@pytest.mark.django_db
+def test_a_page_that_is_not_for_a_viewer_says_so_under_northstars_name(member):
+    response = member("viewer").get("/admin/routing/tenant/add/")
+    page = response.content.decode()
+    assert response.status_code == 403
+    assert "This page is not for you" in page
+    assert "Northstar" in page
