@@ -7,14 +7,15 @@ from typing import Any, Final
 import environ
 
 from northstar import logs
+from northstar.settings import sources
 
-env: Final = environ.Env()
+env: Final = sources.Environment()
 
 BASE_DIR: Final = Path(__file__).resolve().parent.parent.parent
 
-NORTHSTAR_HOME: Path = Path(env.str("NORTHSTAR_HOME", default="") or BASE_DIR / "var").resolve()
+NORTHSTAR_HOME: Path = Path(env.str("NORTHSTAR_HOME", default="") or BASE_DIR / "var").expanduser().resolve()
 """All local state lies below this folder."""
-PORT: int = env.int("PORT", default=8010)
+PORT: int = sources.port(env)
 NORTHSTAR_ALLOWED_ROOTS: list[str] = env.list("NORTHSTAR_ALLOWED_ROOTS", default=[str(NORTHSTAR_HOME)])
 """Folders below which a route may keep data."""
 NORTHSTAR_SECRETS_DIR: Path = Path(env.str("NORTHSTAR_SECRETS_DIR", default="") or NORTHSTAR_HOME / "secrets").resolve()

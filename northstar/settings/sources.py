@@ -5,16 +5,37 @@ import os
 import secrets
 from base64 import b64decode, b64encode
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.utils import get_random_secret_key
 
 ENCRYPTION_KEY_BYTES: Final = 32
+DEFAULT_PORT: Final = 8010
+HIGHEST_PORT: Final = 65535
 _NEW_KEYS: Final = (
     "Make one with: python -c \"import base64, os; print('k1:' + base64.b64encode(os.urandom(32)).decode())\""
 )
+
+
+class Environment(environ.Env):  # type: ignore[misc]  # the library has no types
+    """Reads variables. One that does not parse raises ImproperlyConfigured naming it, never showing its value."""
+
+    def get_value(self, var: str, cast: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Return the variable as `cast`."""
+        try:
+            return super().get_value(var, cast, *args, **kwargs)
+        except (ValueError, TypeError):
+            raise ImproperlyConfigured(f"{var} is not a valid {getattr(cast, '__name__', 'value')}.") from None
+
+
+def port(env: environ.Env) -> int:
+    """Return PORT, 8010 unless set. Raises ImproperlyConfigured when no server can listen there."""
+    chosen: int = env.int("PORT") if env.str("PORT", default="") else DEFAULT_PORT
+    if not 1 <= chosen <= HIGHEST_PORT:
+        raise ImproperlyConfigured(f"PORT is {chosen}; 1 to {HIGHEST_PORT} are allowed.")
+    return chosen
 
 
 def required(env: environ.Env, name: str, fix: str) -> str:

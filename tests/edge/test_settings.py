@@ -113,6 +113,26 @@ def test_sqlite_takes_its_write_lock_at_once_and_keeps_a_log(tmp_path):
     assert done.stdout == "['wal', 1] IMMEDIATE\n", done.stderr
 
 
+@pytest.mark.parametrize("port", ["abc", "0", "65536", "-1"])
+def test_a_port_that_no_server_can_listen_at_is_refused_without_a_trace(tmp_path, port):
+    done = subprocess.run(
+        [sys.executable, "manage.py", "doctor"],
+        cwd=PROJECT,
+        env={"PATH": os.environ["PATH"], "NORTHSTAR_HOME": str(tmp_path), "PORT": port},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("Wrong settings: PORT is ")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_home_below_the_users_own_folder_may_be_written_with_a_tilde(tmp_path):
+    code = "from django.conf import settings as s; print(s.NORTHSTAR_HOME)"
+    assert run(code, "lab", HOME=str(tmp_path), NORTHSTAR_HOME="~/state").stdout.strip() == f"{tmp_path}/state"
+
+
 def test_every_variable_is_described():
     sources = "".join(path.read_text() for path in (PROJECT / "northstar" / "settings").glob("*.py"))
     read = set(re.findall(r'(?:env\.\w+|required)\((?:env, )?"([A-Z_]+)"', sources)) - {"NORTHSTAR_TEST_HOMES"}

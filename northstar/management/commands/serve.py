@@ -1,6 +1,6 @@
 """Serve the admin, the API and the streams at one port, in the foreground, until told to stop."""
 
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from django.db import connection
 
 from northstar.migrations import pending_migrations
 from northstar.serving import PortTaken, serve
+from northstar.settings.sources import HIGHEST_PORT
 
 
 class Command(BaseCommand):
@@ -19,7 +20,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--host", default="127.0.0.1", help="127.0.0.1 unless others should reach it.")
-        parser.add_argument("--port", type=int, default=settings.PORT)
+        parser.add_argument("--port", type=_port, default=settings.PORT)
         parser.add_argument(
             "--stop-at-eof",
             action="store_true",
@@ -38,6 +39,13 @@ class Command(BaseCommand):
             )
         except PortTaken as error:
             raise CommandError(f"{error} Choose another port with --port or PORT.") from None
+
+
+def _port(text: str) -> int:
+    number = int(text) if text.isascii() and text.isdigit() else 0
+    if not 1 <= number <= HIGHEST_PORT:
+        raise ArgumentTypeError(f"{text!a} is no port; 1 to {HIGHEST_PORT} are allowed.")
+    return number
 
 
 def _welcome(host: str, port: int) -> str:
