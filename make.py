@@ -69,7 +69,7 @@ def _fingerprint(lock: str) -> str:
 def serve() -> None:
     """Set up, then serve the admin, the API and the streams at one port until Ctrl-C."""
     install()
-    run("manage.py", "quickstart")
+    run("manage.py", "quickstart", "--no-hint")
     os.chdir(ROOT)
     os.execv(str(PYTHON), [str(PYTHON), "manage.py", "serve"])
 

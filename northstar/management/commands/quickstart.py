@@ -29,6 +29,8 @@ class Command(BaseCommand):
             help="Where the server will be reached; printed as is.",
         )
 
+        parser.add_argument("--no-hint", action="store_true", help="Leave out how to serve: the caller is about to.")
+
     def handle(self, *_args: Any, **options: Any) -> None:
         try:
             prepared = prepare(options["url"].rstrip("/"))
@@ -44,7 +46,11 @@ class Command(BaseCommand):
                 self.stderr.write(note)
             self.stdout.write(json.dumps(asdict(prepared.credentials), indent=2))
         else:
-            _print_text(Out(self.stdout), prepared)
+            out = Out(self.stdout)
+            _print_text(out, prepared)
+            if not options["no_hint"]:
+                out.line()
+                out.line(f"Serve it:  {shlex.join([sys.executable, 'manage.py', 'serve'])}", "dim")
 
 
 def _print_text(out: Out, prepared: Prepared) -> None:
@@ -67,8 +73,6 @@ def _print_text(out: Out, prepared: Prepared) -> None:
         out.heading("Try it")
         for line in _examples(credentials, credentials.api_key):
             out.line(line)
-    out.line()
-    out.line(f"Serve it:  {shlex.join([sys.executable, 'manage.py', 'serve'])}", "dim")
 
 
 def _examples(credentials: Credentials, api_key: str) -> list[str]:
