@@ -4,7 +4,7 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator
 
 from storage.documents import ANY
 from storage.kinds.tabular_store import DeleteRecord, ItemOutcome, PutRecord, Record
@@ -31,7 +31,8 @@ def _decimal(text: str) -> Decimal:
     return number
 
 
-Amount = Annotated[int | float | Decimal, BeforeValidator(_number, json_schema_input_type=int | float | str)]
+# Plain: pydantic would try a decimal as an integer first, and so write out all of its zeros.
+Amount = Annotated[int | float | Decimal, PlainValidator(_number, json_schema_input_type=int | float | str)]
 Version = Annotated[int, Field(ge=1, strict=True)]
 
 
