@@ -1,7 +1,7 @@
 """ApiView: what every REST view stands on. A view says which scopes it needs; who asks and what was sent is checked here."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Final
 
 from rest_framework.negotiation import BaseContentNegotiation
@@ -16,9 +16,24 @@ from northstar.errors import InvalidRequest
 from northstar.inputs import Model, body_chunks, check_json_type, checked, query_parameters, read_body
 from northstar.strict_json import parse_object
 
-__all__ = ["ANY_KEY", "ApiView", "OneForm", "body_chunks", "expected_version", "page"]
+__all__ = [
+    "ANY_KEY",
+    "IF_MATCH",
+    "IF_NONE_MATCH",
+    "IF_UNMODIFIED_SINCE",
+    "ApiView",
+    "OneForm",
+    "body_chunks",
+    "create_only",
+    "expected_version",
+    "page",
+]
 
 MAX_JSON_BYTES: Final = 1024 * 1024
+READING: Final = frozenset({"GET", "HEAD"})
+IF_MATCH: Final = "If-Match"
+IF_NONE_MATCH: Final = "If-None-Match"
+IF_UNMODIFIED_SINCE: Final = "If-Unmodified-Since"
 _VERSION_TAG: Final = re.compile(r'"(\d{1,18})"')
 
 
@@ -36,10 +51,12 @@ class OneForm(BaseContentNegotiation):
 class ApiView(APIView):
     """A REST view. `scopes` names, for each method it answers, the scope that a key needs (`HEAD` needs that of `GET`).
 
-    Any NorthstarError that a handler raises becomes a problem+json answer.
+    `conditions` names, for each method that writes, the conditions that it weighs: any other is refused, since a write must
+    not pass over one. Any NorthstarError that a handler raises becomes a problem+json answer.
     """
 
     scopes: ClassVar[dict[str, str]] = {}
+    conditions: ClassVar[Mapping[str, frozenset[str]]] = {}
     max_json_bytes: ClassVar[int] = MAX_JSON_BYTES
     content_negotiation_class = OneForm
     metadata_class = None
@@ -49,6 +66,8 @@ class ApiView(APIView):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
         query_parameters(request.META.get("QUERY_STRING", ""))
+        if request.method not in READING:
+            _refuse_conditions(request, self.conditions.get(request.method or "", frozenset()))
 
     @property
     def caller(self) -> Caller:
@@ -90,6 +109,12 @@ def page(items: Sequence[Any], next_cursor: str | None, **more: Any) -> Response
     return Response({"items": items, "next_cursor": next_cursor, **more})
 
 
+def _refuse_conditions(request: Request, weighed: frozenset[str]) -> None:
+    for name in (IF_MATCH, IF_NONE_MATCH, IF_UNMODIFIED_SINCE):
+        if name not in weighed and name in request.headers:
+            raise InvalidRequest(f"This call cannot be made to depend on {name}.", fix="Leave the header out.")
+
+
 def expected_version(request: Request) -> int | None:
     """Return the version that `If-Match` asks for, None without that header. Raises InvalidRequest for anything but one ETag."""
     tag = request.META.get("HTTP_IF_MATCH")
@@ -101,3 +126,13 @@ def expected_version(request: Request) -> int | None:
             f"If-Match {tag[:40]!a} is no ETag of a version.", fix='Send the ETag that you were given, such as "3".'
         )
     return int(match[1])
+
+
+def create_only(request: Request) -> bool:
+    """Whether `If-None-Match: *` asks that nothing is there yet. Raises InvalidRequest for other values and beside If-Match."""
+    asked = request.META.get("HTTP_IF_NONE_MATCH")
+    if asked is None:
+        return False
+    if asked.strip() != "*" or "HTTP_IF_MATCH" in request.META:
+        raise InvalidRequest("A write takes If-Match with one ETag, or If-None-Match: *.", fix="Send one of the two.")
+    return True

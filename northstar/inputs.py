@@ -1,11 +1,12 @@
 """What a request carries, checked before anybody acts on it: the raw body, its JSON, its query."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, TypeVar
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final, TypeVar
 from urllib.parse import parse_qsl
 
 from django.http import HttpRequest
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, BeforeValidator, ValidationError
 
 from northstar.errors import FieldError, InvalidRequest, TooLarge
 
@@ -14,6 +15,20 @@ MAX_PARAMETERS: Final = 100
 MAX_ERRORS: Final = 100
 
 Model = TypeVar("Model", bound=BaseModel)
+
+
+def _utc(given: Any) -> datetime:
+    try:
+        moment = datetime.fromisoformat(given)
+        return moment.replace(tzinfo=UTC) if moment.utcoffset() is None else moment.astimezone(UTC)
+    except (TypeError, ValueError):  # pydantic would also take numbers, and guess their unit
+        raise ValueError("Send a UTC time as text, such as 2026-11-20T12:00:00.000000Z.") from None
+    except OverflowError:
+        raise ValueError("The time lies outside the years 1 to 9999.") from None
+
+
+Timestamp = Annotated[datetime, BeforeValidator(_utc)]
+"""A moment as a client sends it: ISO 8601, UTC where it names no offset."""
 
 
 def body_chunks(request: Any) -> Iterator[bytes]:

@@ -5,6 +5,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from northstar.inputs import Timestamp
+
 Name = Annotated[str, Field(min_length=1, max_length=128)]
 Text = Annotated[str, Field(max_length=10_000)]
 
@@ -88,7 +90,7 @@ class AuditQuery(PageQuery):
 
     route: int | None = None
     actor: str | None = None
-    since: datetime | None = None
+    since: Timestamp | None = None
     tenant_id: str | None = None
 
 

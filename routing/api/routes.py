@@ -1,5 +1,6 @@
 """Routes over REST: list, create or flip, read, change, delete."""
 
+from collections.abc import Mapping
 from typing import ClassVar, Final
 
 from django.db.models import QuerySet
@@ -7,8 +8,8 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from northstar.api import ApiView, expected_version, page
-from northstar.errors import NotFound
+from northstar.api import IF_MATCH, IF_NONE_MATCH, ApiView, create_only, expected_version, page
+from northstar.errors import AlreadyExists, NotFound, VersionConflict
 from northstar.idempotency import IdempotentPost
 from routing.admission import RouteDraft
 from routing.api.access import check_env, tenant_named, visible
@@ -16,7 +17,7 @@ from routing.api.bodies import RouteEdit, RouteIn, RouteOut, RoutePage, RouteQue
 from routing.api.description import parameters_of
 from routing.api.paging import read_page
 from routing.audit import Cause, route_summary
-from routing.changes import RouteUpdate, delete_route, put_route, update_route
+from routing.changes import RouteUpdate, create_route, delete_route, put_route, update_route
 from routing.models import Route
 
 SWITCH_SCOPE: Final = "routes:switch"
@@ -52,13 +53,17 @@ class PutRoute(IdempotentPost, RouteView):
     """Create or flip."""
 
     scopes: ClassVar[dict[str, str]] = {"POST": "routes:write"}
+    conditions: ClassVar[Mapping[str, frozenset[str]]] = {"POST": frozenset({IF_MATCH, IF_NONE_MATCH})}
 
     @extend_schema(operation_id="routes_put", request=RouteIn, responses={200: RouteOut, 201: RouteOut})
     def post(self, request: Request) -> Response:
-        """Create a route (201), or replace the one with the same four-part key (200): a flip. `If-Match` guards a flip."""
+        """Create a route (201), or replace the one with the same four-part key (200): a flip. `If-Match` guards a flip,
+        and `If-None-Match: *` lets it create only."""
         body = self.body(RouteIn)
-        cause = self.cause(body.switch_rationale)
-        route, created = put_route(self._draft(body), cause, expected_revision=expected_version(request))
+        draft, cause = self._draft(body), self.cause(body.switch_rationale)
+        if create_only(request):
+            return _answer(_created(draft, cause), status=201)
+        route, created = put_route(draft, cause, expected_revision=expected_version(request))
         return _answer(route, status=201 if created else 200)
 
     def _draft(self, body: RouteIn) -> RouteDraft:
@@ -115,6 +120,10 @@ class OneRoute(RouteView):
     """One route of the caller's."""
 
     scopes: ClassVar[dict[str, str]] = {"GET": "routes:read", "PATCH": "routes:write", "DELETE": "routes:write"}
+    conditions: ClassVar[Mapping[str, frozenset[str]]] = {
+        "PATCH": frozenset({IF_MATCH}),
+        "DELETE": frozenset({IF_MATCH}),
+    }
 
     @extend_schema(operation_id="routes_get", responses=RouteOut)
     def get(self, request: Request, route_id: int) -> Response:  # noqa: ARG002
@@ -136,6 +145,13 @@ class OneRoute(RouteView):
         """Delete a route; the data behind it stays where it is."""
         delete_route(self.find(route_id).pk, self.cause(), expected_revision=expected_version(request))
         return Response(status=204)
+
+
+def _created(draft: RouteDraft, cause: Cause) -> Route:
+    try:
+        return create_route(draft, cause)
+    except AlreadyExists as error:
+        raise VersionConflict(error.detail, fix=error.fix) from None
 
 
 def _answer(route: Route, status: int = 200) -> Response:

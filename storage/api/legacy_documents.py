@@ -9,6 +9,7 @@ from rest_framework.response import Response
 
 from northstar.errors import FieldError, InvalidRequest
 from northstar.idempotency import IdempotentPost
+from storage.api import addresses  # noqa: F401 - registers the converter <key:…>
 from storage.api.base import DataView
 from storage.api.streams import EarlierAppendView, EarlierEventsView
 from storage.api.table_bodies import EarlierUpsertIn, RecordOut
@@ -36,7 +37,7 @@ class EarlierUpsertView(IdempotentPost, DataView):
 
 
 urlpatterns: list[URLPattern] = [
-    path("timeline/<path:stream_id>/append", EarlierAppendView.as_view(), name="earlier-append"),
-    path("timeline/<path:stream_id>/events", EarlierEventsView.as_view(), name="earlier-events"),
+    path("timeline/<key:stream_id>/append", EarlierAppendView.as_view(), name="earlier-append"),
+    path("timeline/<key:stream_id>/events", EarlierEventsView.as_view(), name="earlier-events"),
     path("storage/tabular/<str:table>/upsert", EarlierUpsertView.as_view(), name="earlier-upsert"),
 ]

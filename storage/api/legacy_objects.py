@@ -1,5 +1,6 @@
 """The earlier engines' addresses for objects, mapped onto the same code. They stand at the root of the site."""
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar
 
 from django.http import StreamingHttpResponse
@@ -13,7 +14,7 @@ from rest_framework.response import Response
 
 from northstar.headers import Headers
 from storage.api.object_answers import Base64Content, ObjectItem, bytes_answer, item_answer, version_headers
-from storage.api.objects import ListQuery, ObjectsBase
+from storage.api.objects import WRITE_CONDITIONS, ListQuery, ObjectsBase
 from storage.errors import InvalidKey
 
 _RAW = "application/octet-stream"
@@ -62,6 +63,7 @@ class NexusPutView(ObjectsBase):
     """`POST /nexus/raw/put`: the key in `X-Key`, the bytes as the body."""
 
     scopes: ClassVar[dict[str, str]] = {"POST": "data:write"}
+    conditions: ClassVar[Mapping[str, frozenset[str]]] = {"POST": WRITE_CONDITIONS}
 
     @extend_schema(
         operation_id="earlier_nexus_put",
@@ -98,6 +100,7 @@ class RawPutView(ObjectsBase):
     """`PUT /raw/put/{key}`."""
 
     scopes: ClassVar[dict[str, str]] = {"PUT": "data:write"}
+    conditions: ClassVar[Mapping[str, frozenset[str]]] = {"PUT": WRITE_CONDITIONS}
 
     @extend_schema(operation_id="earlier_raw_put", request={"*/*": OpenApiTypes.BINARY}, responses={200: ObjectUriOut})
     def put(self, request: Request, key: str) -> Response:  # noqa: ARG002
@@ -142,7 +145,7 @@ class RawListView(ObjectsBase):
 urlpatterns: list[URLPattern] = [
     path("nexus/raw/put", NexusPutView.as_view(), name="earlier-nexus-put"),
     path("nexus/raw/get", NexusGetView.as_view(), name="earlier-nexus-get"),
-    path("raw/put/<object_key:key>", RawPutView.as_view(), name="earlier-raw-put"),
-    path("raw/get/<object_key:key>", RawGetView.as_view(), name="earlier-raw-get"),
+    path("raw/put/<key:key>", RawPutView.as_view(), name="earlier-raw-put"),
+    path("raw/get/<key:key>", RawGetView.as_view(), name="earlier-raw-get"),
     path("raw/list", RawListView.as_view(), name="earlier-raw-list"),
 ]

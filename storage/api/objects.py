@@ -1,18 +1,20 @@
 """Objects over HTTP: bytes in and bytes out, streamed; conditions, ranges and checksums as RFC 9110 and RFC 9530 have them."""
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, Final, cast
 
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
-from django.urls import URLPattern, path, register_converter
+from django.urls import URLPattern, path
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from pydantic import BaseModel, Field
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from northstar.api import page
+from northstar.api import IF_MATCH, IF_NONE_MATCH, IF_UNMODIFIED_SINCE, page
 from northstar.errors import AlreadyExists, InvalidRequest, NotFound, VersionConflict
+from storage.api import addresses  # noqa: F401 - registers the converter <key:…>
 from storage.api.base import DataView
 from storage.api.object_answers import (
     ObjectOut,
@@ -32,6 +34,7 @@ from storage.cursors import seal, unseal
 from storage.kinds.object_store import ObjectStore
 
 LIST_LIMIT: Final = 100
+WRITE_CONDITIONS: Final = frozenset({IF_MATCH, IF_NONE_MATCH, IF_UNMODIFIED_SINCE})
 _BYTES: Final = {("200", "*/*"): OpenApiTypes.BINARY, ("206", "*/*"): OpenApiTypes.BINARY}
 _NOTHING_NEW: Final = {("304", "*/*"): OpenApiResponse(None, description="The reader has this version already.")}
 
@@ -53,21 +56,6 @@ _READ_HEADERS: Final = [
     _header("If-None-Match", "ETags that the reader has: 304 for these."),
     _header("Range", "One part, such as `bytes=0-1023`: 206. Several parts are answered with the whole."),
 ]
-
-
-class ObjectKey:
-    """The rest of the address as a key, whatever characters it holds: the store says which keys are valid, and why not."""
-
-    regex = "(?s:.*)"
-
-    def to_python(self, value: str) -> str:
-        return value
-
-    def to_url(self, value: str) -> str:
-        return value
-
-
-register_converter(ObjectKey, "object_key")
 
 
 class ListQuery(BaseModel):
@@ -140,6 +128,10 @@ class ObjectView(ObjectsBase):
     """One object. Its key is the rest of the address, decoded once and taken literally."""
 
     scopes: ClassVar[dict[str, str]] = {"GET": "data:read", "PUT": "data:write", "DELETE": "data:write"}
+    conditions: ClassVar[Mapping[str, frozenset[str]]] = {
+        "PUT": WRITE_CONDITIONS,
+        "DELETE": WRITE_CONDITIONS - {IF_NONE_MATCH},
+    }
 
     @extend_schema(
         operation_id="put_object",
@@ -171,8 +163,6 @@ class ObjectView(ObjectsBase):
     @extend_schema(operation_id="delete_object", responses={204: None}, parameters=[_IF_MATCH])
     def delete(self, request: Request, key: str) -> Response:
         """Remove the object; 204 also when there was none."""
-        if "HTTP_IF_NONE_MATCH" in request.META:
-            raise InvalidRequest("A delete takes If-Match, not If-None-Match.", fix="Leave If-None-Match out.")
         store = self.objects()
         store.delete(key, expect=write_expectation(request.META, lambda: store.head(key)))
         return Response(status=204)
@@ -216,5 +206,5 @@ def _check_body(request: Request) -> None:
 
 urlpatterns: list[URLPattern] = [
     path("storage/objects", ObjectsView.as_view(), name="objects"),
-    path("storage/objects/<object_key:key>", ObjectView.as_view(), name="object"),
+    path("storage/objects/<key:key>", ObjectView.as_view(), name="object"),
 ]

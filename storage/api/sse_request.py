@@ -17,7 +17,7 @@ Scope = MutableMapping[str, Any]
 
 SCOPE: Final = "data:read"
 CURSOR_PARAMETERS: Final = ("after", "cursor", "last_event_id", "lastEventId")
-_PATH: Final = re.compile(r"/(?:api/v1/storage/streams|timeline)/(?P<stream_id>.+)/events", re.DOTALL)
+_PATH: Final = re.compile(r"/(?:api/v1/storage/streams|timeline)/(?P<stream_id>.*)/events", re.DOTALL)
 _MEDIA_TYPE: Final = re.compile(r"\s*text/event-stream\s*(?:;(?P<parameters>.*))?", re.IGNORECASE)
 _REFUSED: Final = re.compile(r"\bq\s*=\s*0(?:\.0*)?\s*(?:;|$)", re.IGNORECASE)
 

@@ -1,22 +1,12 @@
 """What the calls of streams take and give."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, RootModel, model_validator
+from pydantic import BaseModel, ConfigDict, Field, RootModel, model_validator
 
+from northstar.inputs import Timestamp
 from storage.kinds.events import EVENTS_PER_APPEND, NewEvent, StoredEvent
-
-
-def _utc(given: Any) -> datetime:
-    try:
-        ts = datetime.fromisoformat(given)
-    except (TypeError, ValueError):  # pydantic would also take numbers, and guess their unit
-        raise ValueError("Send a UTC time as text, such as 2026-11-20T12:00:00.000000Z.") from None
-    return ts.replace(tzinfo=UTC) if ts.utcoffset() is None else ts
-
-
-Timestamp = Annotated[datetime, BeforeValidator(_utc)]
 
 
 class EventIn(BaseModel):
@@ -75,13 +65,13 @@ class AfterQuery(BaseModel):
 
     @model_validator(mode="after")
     def _one_of_both(self) -> "AfterQuery":
-        if self.after and self.cursor:
+        if self.after is not None and self.cursor is not None:
             raise ValueError("Send after or cursor, not both.")
         return self
 
     @property
     def token(self) -> str | None:
-        return self.after or self.cursor
+        return self.cursor if self.after is None else self.after
 
 
 class EventOut(BaseModel):

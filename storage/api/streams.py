@@ -13,6 +13,7 @@ from northstar.errors import InvalidRequest
 from northstar.idempotency import IdempotentPost
 from northstar.inputs import check_json_type, checked
 from northstar.strict_json import parse_object
+from storage.api import addresses  # noqa: F401 - registers the converter <key:…>
 from storage.api.base import DataView
 from storage.api.sse_request import accepts_events
 from storage.api.stream_bodies import (
@@ -61,7 +62,7 @@ class EventsView(DataView):
             )
         query = self.query(AfterQuery)
         streams = self.open("event_stream")
-        after = streams.resolve_after(stream_id, query.token) if query.token else EARLIEST
+        after = EARLIEST if query.token is None else streams.resolve_after(stream_id, query.token)
         found = streams.list_after(stream_id, after, query.limit)
         return page([event_answer(event) for event in found.events], found.next_cursor, up_to_date=found.up_to_date)
 
@@ -122,5 +123,5 @@ class EarlierEventsView(EventsView):
 
 
 urlpatterns: list[URLPattern] = [
-    path("storage/streams/<path:stream_id>/events", StreamView.as_view(), name="stream-events")
+    path("storage/streams/<key:stream_id>/events", StreamView.as_view(), name="stream-events")
 ]

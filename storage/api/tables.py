@@ -1,5 +1,6 @@
 """Records of tables: one, many, counted, listed."""
 
+from collections.abc import Mapping
 from typing import ClassVar, Final, Literal
 
 from django.urls import URLPattern, path
@@ -7,9 +8,10 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from northstar.api import expected_version, page
-from northstar.errors import AlreadyExists, InvalidRequest, NotFound, VersionConflict
+from northstar.api import IF_MATCH, IF_NONE_MATCH, create_only, expected_version, page
+from northstar.errors import AlreadyExists, NotFound, VersionConflict
 from northstar.idempotency import IdempotentPost
+from storage.api import addresses  # noqa: F401 - registers the converter <key:…>
 from storage.api.base import DataView
 from storage.api.table_bodies import (
     BatchIn,
@@ -41,6 +43,10 @@ class RecordView(DataView):
     """One record. Its key is the rest of the address, decoded once and taken literally."""
 
     scopes: ClassVar[dict[str, str]] = {name: _READS_AND_WRITES[name] for name in ("GET", "PUT", "DELETE")}
+    conditions: ClassVar[Mapping[str, frozenset[str]]] = {
+        "PUT": frozenset({IF_MATCH, IF_NONE_MATCH}),
+        "DELETE": frozenset({IF_MATCH}),
+    }
 
     @extend_schema(operation_id="get_record", responses={200: RecordOut})
     def get(self, request: Request, table: str, key: str) -> Response:  # noqa: ARG002
@@ -127,7 +133,7 @@ class RecordsView(DataView):
         query = self.query(RecordsQuery)
         tables = self.open("tabular_store")
         binding = _binding(tables, table, query.prefix)
-        after = unseal("records", binding, query.cursor) if query.cursor else None
+        after = unseal("records", binding, query.cursor) if query.cursor is not None else None
         found = tables.list_by_prefix(table, query.prefix, limit=query.limit, after=after)
         next_cursor = seal("records", binding, found.next_after) if found.next_after is not None else None
         return page([record_answer(record) for record in found.records], next_cursor)
@@ -153,13 +159,10 @@ def answer(record: Record, status: Literal[200, 201] = 200) -> Response:
 
 
 def _expectation(request: Request) -> Expect:
+    if create_only(request):
+        return Expectation.ABSENT
     version = expected_version(request)
-    none_match = request.META.get("HTTP_IF_NONE_MATCH")
-    if none_match is None:
-        return Expectation.ANY if version is None else version
-    if none_match.strip() != "*" or version is not None:
-        raise InvalidRequest("A write takes If-Match with one ETag, or If-None-Match: *.", fix="Send one of the two.")
-    return Expectation.ABSENT
+    return Expectation.ANY if version is None else version
 
 
 def _binding(tables: TabularStore, table: str, prefix: str) -> tuple[str, ...]:
@@ -168,7 +171,7 @@ def _binding(tables: TabularStore, table: str, prefix: str) -> tuple[str, ...]:
 
 urlpatterns: list[URLPattern] = [
     path("storage/tables/<str:table>/records", RecordsView.as_view(), name="records"),
-    path("storage/tables/<str:table>/records/<path:key>/increment", IncrementView.as_view(), name="record-increment"),
-    path("storage/tables/<str:table>/records/<path:key>", RecordView.as_view(), name="record"),
+    path("storage/tables/<str:table>/records/<key:key>/increment", IncrementView.as_view(), name="record-increment"),
+    path("storage/tables/<str:table>/records/<key:key>", RecordView.as_view(), name="record"),
     path("storage/tables/<str:table>/batch", BatchView.as_view(), name="records-batch"),
 ]
