@@ -1,7 +1,8 @@
 """The earlier engines' addresses for objects, mapped onto the same code. They stand at the root of the site."""
 
-from collections.abc import Mapping
-from typing import Annotated, ClassVar
+from collections.abc import Iterable, Iterator, Mapping
+from tempfile import TemporaryFile
+from typing import IO, Annotated, Any, ClassVar
 
 from django.http import StreamingHttpResponse
 from django.http.response import HttpResponseBase
@@ -13,6 +14,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from northstar.headers import Headers
+from northstar.idempotency import IdempotentPost
+from northstar.inputs import CHUNK_BYTES
 from storage.api.object_answers import Base64Content, ObjectItem, bytes_answer, item_answer, version_headers
 from storage.api.objects import WRITE_CONDITIONS, ListQuery, ObjectsBase
 from storage.errors import InvalidKey
@@ -59,8 +62,10 @@ class EarlierListQuery(BaseModel):
     cursor: str | None = None
 
 
-class NexusPutView(ObjectsBase):
+class NexusPutView(IdempotentPost, ObjectsBase):
     """`POST /nexus/raw/put`: the key in `X-Key`, the bytes as the body."""
+
+    _kept: IO[bytes] | None = None
 
     scopes: ClassVar[dict[str, str]] = {"POST": "data:write"}
     conditions: ClassVar[Mapping[str, frozenset[str]]] = {"POST": WRITE_CONDITIONS}
@@ -78,6 +83,27 @@ class NexusPutView(ObjectsBase):
             raise InvalidKey("The header X-Key is missing.", fix="Name the object in X-Key.")
         info, _ = self.stored(key)
         return Response({"uri": info.uri}, headers=version_headers(info))
+
+    def body_again(self) -> Iterable[bytes]:
+        """Under an Idempotency-Key the body is kept in a file: it decides whether this is the same request, at any size."""
+        self._kept = kept = TemporaryFile()  # noqa: SIM115 - closed with the answer
+        for piece in super().chunks():
+            kept.write(piece)
+            yield piece
+        kept.seek(0)
+
+    def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
+        if self._kept is not None:
+            self._kept.close()
+        return super().finalize_response(request, response, *args, **kwargs)
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield the body, from the file where it was kept."""
+        if self._kept is None:
+            yield from super().chunks()
+            return
+        while piece := self._kept.read(CHUNK_BYTES):
+            yield piece
 
 
 class NexusGetView(ObjectsBase):

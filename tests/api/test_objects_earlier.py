@@ -30,6 +30,23 @@ class TestNexus:
         acme_api.post("/nexus/raw/put", b"1", headers={"X-Key": "mine"})
         assert problem(globex_api.get("/nexus/raw/get?key=mine")) == (404, "NOT_FOUND")
 
+    def test_a_put_under_an_idempotency_key_is_carried_out_once(self, acme_api):
+        first = {"X-Key": "mine", "Idempotency-Key": "k-1"}
+        large = b"first" * 400_000
+        put = acme_api.post("/nexus/raw/put", large, headers=first)
+        acme_api.post("/nexus/raw/put", b"second", headers={"X-Key": "mine"})
+        again = acme_api.post("/nexus/raw/put", large, headers=first)
+        assert (again.status_code, again.content, again["ETag"]) == (200, put.content, put["ETag"])
+        assert again["Idempotent-Replayed"] == "true"
+        assert content(acme_api.get("/nexus/raw/get?key=mine")) == b"second"
+
+    @pytest.mark.parametrize(("body", "key"), [(b"other", "mine"), (b"first", "other")])
+    def test_another_put_under_the_same_idempotency_key_is_refused(self, acme_api, body, key):
+        acme_api.post("/nexus/raw/put", b"first", headers={"X-Key": "mine", "Idempotency-Key": "k-1"})
+        another = acme_api.post("/nexus/raw/put", body, headers={"X-Key": key, "Idempotency-Key": "k-1"})
+        assert problem(another) == (422, "IDEMPOTENCY_MISMATCH")
+        assert content(acme_api.get("/nexus/raw/get?key=mine")) == b"first"
+
     def test_a_missing_route_is_named(self, acme, api):
         answer = api(acme).post("/nexus/raw/put", b"1", headers={"X-Key": "x"})
         assert problem(answer) == (500, "NO_ROUTE_CONFIGURED")
