@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, TypeVar
 from urllib.parse import parse_qsl
 
 from django.http import HttpRequest
-from pydantic import BaseModel, BeforeValidator, ValidationError
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
 from northstar.errors import FieldError, InvalidRequest, TooLarge
 
@@ -29,6 +29,19 @@ def _utc(given: Any) -> datetime:
 
 Timestamp = Annotated[datetime, BeforeValidator(_utc)]
 """A moment as a client sends it: ISO 8601, UTC where it names no offset."""
+
+MAX_PAGE: Final = 1000
+PAGE_SIZE: Final = {"type": "integer", "minimum": 1, "maximum": MAX_PAGE}
+"""How many items a page may have, as the API's description says it."""
+
+
+def _plain_digits(given: Any) -> Any:
+    if isinstance(given, str) and not (given.isascii() and given.isdecimal()):
+        raise ValueError("Send a whole number in digits.")  # pydantic would also take +1, 1_0 and spaces
+    return given
+
+
+PageSize = Annotated[int, BeforeValidator(_plain_digits), Field(ge=1, le=MAX_PAGE)]
 
 
 def body_chunks(request: Any) -> Iterator[bytes]:

@@ -6,6 +6,9 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.types import OpenApiTypes
 
+from northstar.modes import MODES
+from routing.patterns import ENV_PATTERN, IDENTIFIER_PATTERN, TENANT_PATTERN
+
 PROBLEMS: Final = {
     "400": "The request, its context or its body is not valid.",
     "401": "No API key, or one that is not valid.",
@@ -13,8 +16,10 @@ PROBLEMS: Final = {
     "404": "Not there, or not the caller's.",
     "405": "The address has no such method.",
     "409": "It exists already, or somebody else was faster.",
+    "410": "The stream has no such place any more; `earliest` and `tail` say where to go on.",
     "412": "It has another version than expected.",
     "413": "Too large.",
+    "416": "The range lies beyond the object's end.",
     "422": "An Idempotency-Key reused, or a checksum that does not match.",
     "423": "A strategy lock forbids it.",
     "429": "A quota or a rate is used up.",
@@ -52,15 +57,16 @@ PROBLEM_SCHEMA: Final[dict[str, Any]] = {
 }
 
 CONTEXT_HEADERS: Final = {
-    "X-Env": "Environment; `dev` when left out.",
-    "X-Project-Id": "Project; its own route comes before the tenant's.",
-    "X-App-Id": "Application.",
-    "X-User-Id": "The user on whose behalf the application acts.",
-    "X-Surface-Id": "Surface, in any spelling of the alias table.",
-    "X-Tenant-Id": "May repeat the key's tenant; an operator's key may name another.",
-    "X-Mode": "May repeat the tenant's mode.",
-    "X-Request-Id": "Echoed in the answer and in every log line.",
+    "X-Env": ("Environment; `dev` when left out.", ENV_PATTERN),
+    "X-Project-Id": ("Project; its own route comes before the tenant's.", IDENTIFIER_PATTERN),
+    "X-App-Id": ("Application.", IDENTIFIER_PATTERN),
+    "X-User-Id": ("The user on whose behalf the application acts.", IDENTIFIER_PATTERN),
+    "X-Surface-Id": ("Surface, in any spelling of the alias table.", ".*[A-Za-z0-9].*"),
+    "X-Tenant-Id": ("May repeat the key's tenant; an operator's key may name another.", TENANT_PATTERN),
+    "X-Mode": (f"May repeat the tenant's mode, in any case: {', '.join(MODES)}.", "[A-Za-z_]+"),
+    "X-Request-Id": ("Echoed in the answer and in every log line, when it can be.", ".*"),
 }
+"""What each header says, and the pattern of its whole value."""
 
 
 class KeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
@@ -99,8 +105,14 @@ def complete(result: dict[str, Any], generator: Any, request: Any, public: bool)
         for status, text in PROBLEMS.items()
     }
     components["parameters"] = {
-        name: {"name": name, "in": "header", "required": False, "schema": {"type": "string"}, "description": text}
-        for name, text in CONTEXT_HEADERS.items()
+        name: {
+            "name": name,
+            "in": "header",
+            "required": False,
+            "schema": {"type": "string", "pattern": f"^(?:{pattern})$"},
+            "description": text,
+        }
+        for name, (text, pattern) in CONTEXT_HEADERS.items()
     }
     for path in result["paths"].values():
         for operation in path.values():

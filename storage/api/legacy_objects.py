@@ -2,20 +2,20 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from tempfile import TemporaryFile
-from typing import IO, Annotated, Any, ClassVar
+from typing import IO, Any, ClassVar
 
 from django.http import StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from northstar.headers import Headers
 from northstar.idempotency import IdempotentPost
-from northstar.inputs import CHUNK_BYTES
+from northstar.inputs import CHUNK_BYTES, PageSize
 from storage.api.object_answers import Base64Content, ObjectItem, bytes_answer, item_answer, version_headers
 from storage.api.objects import WRITE_CONDITIONS, ListQuery, ObjectsBase
 from storage.errors import InvalidKey
@@ -58,7 +58,7 @@ class EarlierListQuery(BaseModel):
     """Which objects: as many as fit a page, since the earlier clients know no second one."""
 
     prefix: str = ""
-    limit: Annotated[int, Field(ge=1, le=1000)] = 1000
+    limit: PageSize = 1000
     cursor: str | None = None
 
 

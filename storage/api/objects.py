@@ -1,19 +1,20 @@
 """Objects over HTTP: bytes in and bytes out, streamed; conditions, ranges and checksums as RFC 9110 and RFC 9530 have them."""
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Final, cast
+from typing import ClassVar, Final, cast
 
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from northstar.api import IF_MATCH, IF_NONE_MATCH, IF_UNMODIFIED_SINCE, page
 from northstar.errors import AlreadyExists, InvalidRequest, NotFound, VersionConflict
+from northstar.inputs import PAGE_SIZE, PageSize
 from storage.api import addresses  # noqa: F401 - registers the converter <key:…>
 from storage.api.base import DataView
 from storage.api.object_answers import (
@@ -63,7 +64,7 @@ class ListQuery(BaseModel):
 
     prefix: str = ""
     delimiter: str = ""
-    limit: Annotated[int, Field(ge=1, le=1000)] = LIST_LIMIT
+    limit: PageSize = LIST_LIMIT
     cursor: str | None = None
 
 
@@ -180,7 +181,9 @@ class ObjectsView(ObjectsBase):
             OpenApiParameter(
                 "delimiter", str, description="Fold keys at the first such text after the prefix, often `/`."
             ),
-            OpenApiParameter("limit", int, description="1 to 1000 objects and prefixes together; 100 when left out."),
+            OpenApiParameter(
+                "limit", PAGE_SIZE, description="1 to 1000 objects and prefixes together; 100 when left out."
+            ),
             OpenApiParameter("cursor", str, description="The `next_cursor` of the page before."),
         ],
         responses={200: ObjectPage},

@@ -1,11 +1,11 @@
 """What the calls of streams take and give."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel, model_validator
 
-from northstar.inputs import Timestamp
+from northstar.inputs import PageSize, Timestamp
 from storage.kinds.events import EVENTS_PER_APPEND, NewEvent, StoredEvent
 
 
@@ -61,7 +61,7 @@ class AfterQuery(BaseModel):
 
     after: str | None = None
     cursor: str | None = None
-    limit: Annotated[int, Field(ge=1, le=1000)] = 100
+    limit: PageSize = 100
 
     @model_validator(mode="after")
     def _one_of_both(self) -> "AfterQuery":

@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from northstar.api import page
 from northstar.errors import InvalidRequest
 from northstar.idempotency import IdempotentPost
-from northstar.inputs import check_json_type, checked
+from northstar.inputs import PAGE_SIZE, check_json_type, checked
 from northstar.strict_json import parse_object
 from storage.api import addresses  # noqa: F401 - registers the converter <key:…>
 from storage.api.base import DataView
@@ -35,7 +35,7 @@ _AFTER = [
         "after", str, description="A position, an event id or a cursor: the page begins strictly after it."
     ),
     OpenApiParameter("cursor", str, description="The same, under the name that other lists use."),
-    OpenApiParameter("limit", int, description="1 to 1000; 100 when left out."),
+    OpenApiParameter("limit", PAGE_SIZE, description="1 to 1000; 100 when left out."),
 ]
 
 

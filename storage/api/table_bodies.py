@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator
 
+from northstar.inputs import PageSize
 from storage.documents import ANY
 from storage.kinds.tabular_store import DeleteRecord, ItemOutcome, PutRecord, Record
 
@@ -94,7 +95,7 @@ class RecordsQuery(BaseModel):
     """Which records of a table."""
 
     prefix: str = ""
-    limit: Annotated[int, Field(ge=1, le=1000)] = 100
+    limit: PageSize = 100
     cursor: str | None = None
 
 

@@ -11,6 +11,7 @@ from rest_framework.response import Response
 from northstar.api import IF_MATCH, IF_NONE_MATCH, create_only, expected_version, page
 from northstar.errors import AlreadyExists, NotFound, VersionConflict
 from northstar.idempotency import IdempotentPost
+from northstar.inputs import PAGE_SIZE
 from storage.api import addresses  # noqa: F401 - registers the converter <key:…>
 from storage.api.base import DataView
 from storage.api.table_bodies import (
@@ -123,7 +124,7 @@ class RecordsView(DataView):
         operation_id="list_records",
         parameters=[
             OpenApiParameter("prefix", str, description="Only keys that start with it."),
-            OpenApiParameter("limit", int, description="1 to 1000; 100 when left out."),
+            OpenApiParameter("limit", PAGE_SIZE, description="1 to 1000; 100 when left out."),
             OpenApiParameter("cursor", str, description="The `next_cursor` of the page before."),
         ],
         responses={200: RecordPageOut},

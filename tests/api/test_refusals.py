@@ -87,3 +87,9 @@ def test_a_time_without_an_offset_is_utc(acme_api):
     [newest] = acme_api.get("routing/audit?limit=1").json()["items"]
     at = newest["at"].removesuffix("Z")
     assert newest in acme_api.get(f"routing/audit?since={at}").json()["items"]
+
+
+@pytest.mark.parametrize("path", [RECORDS, EVENTS, "storage/objects", "routing/routes", "routing/audit", "/raw/list"])
+@pytest.mark.parametrize("limit", ["0", "-1", "1001", "%2B1", "%201", "1_0", "1.0", "%D9%A1", "", "9" * 5000])
+def test_a_page_has_1_to_1000_items_in_plain_digits(acme_api, path, limit):
+    assert problem(acme_api.get(f"{path}?limit={limit}")) == (400, "INVALID_REQUEST")

@@ -89,6 +89,18 @@ def test_every_call_says_what_it_does_itself(schema):
         assert len(set(told)) == len(told), path
 
 
+def test_the_description_knows_what_a_context_header_may_hold(schema):
+    patterns = {name: parameter["schema"]["pattern"] for name, parameter in schema["components"]["parameters"].items()}
+    assert re.search(patterns["X-Env"], "dev")
+    assert re.search(patterns["X-Surface-Id"], "SQUARED²")
+    assert not any(re.search(patterns[name], "../x") for name in ("X-Env", "X-Tenant-Id", "X-Project-Id", "X-Mode"))
+
+
+def test_the_description_knows_places_that_are_gone_and_ranges_beyond_the_end(schema):
+    responses = schema["paths"]["/api/v1/storage/objects/{key}"]["get"]["responses"]
+    assert {"410", "416"} <= set(responses)
+
+
 def test_every_call_documents_its_problems_and_the_contexts_headers(schema):
     for path, operations in schema["paths"].items():
         for method, operation in operations.items():
