@@ -57,8 +57,8 @@ class ApiKeyAdmin(ChangesAdmin):
         "__str__",
         "tenant",
         "label",
-        "scopes",
-        "envs",
+        "may",
+        "environments",
         "active",
         "created_at",
         "expires_at",
@@ -68,6 +68,16 @@ class ApiKeyAdmin(ChangesAdmin):
     list_select_related = ["tenant"]
     search_fields = ["key_id", "label", "tenant__tenant_id", "created_by"]
     actions = ["revoke"]
+
+    @admin.display(description="scopes")
+    def may(self, key: ApiKey) -> str:
+        """What the key opens."""
+        return ", ".join(key.scopes)
+
+    @admin.display(description="environments")
+    def environments(self, key: ApiKey) -> str:
+        """Where it does."""
+        return ", ".join(key.envs) or "all"
 
     @admin.display(boolean=True, description="active")
     def active(self, key: ApiKey) -> bool:
@@ -86,7 +96,19 @@ class ApiKeyAdmin(ChangesAdmin):
         return (
             asked
             if obj is None
-            else ["key_id", *asked, "active", "created_at", "created_by", "revoked_at", "last_used_at"]
+            else [
+                "key_id",
+                "tenant",
+                "label",
+                "may",
+                "environments",
+                "expires_at",
+                "active",
+                "created_at",
+                "created_by",
+                "revoked_at",
+                "last_used_at",
+            ]
         )
 
     def get_readonly_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> Any:

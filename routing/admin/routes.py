@@ -26,6 +26,8 @@ HISTORY_FIELDS = [
     "updated_at",
     "updated_by",
 ]
+_HISTORY: tuple[str, dict[str, Any]] = ("History", {"fields": HISTORY_FIELDS})
+_NOTES_SHOWN: tuple[str, dict[str, Any]] = ("Notes", {"fields": ["tier", "cost_notes"]})
 
 
 @admin.register(Route, site=site)
@@ -65,19 +67,27 @@ class RouteAdmin(ChangesAdmin):
         """Return the key, the backend, a group per backend's config, what it costs, and the history."""
         sets: list[tuple[str | None, dict[str, Any]]] = [
             (None, {"fields": KEY_FIELDS}),
-            ("Backend", {"fields": ["backend_type", "enabled", SEEN_REVISION]}),
+            ("Backend", {"fields": ["backend_type", "enabled"]}),
         ]
+        if not (self.has_change_permission(request, obj) if obj else self.has_add_permission(request)):
+            return [*sets, ("Config", {"fields": ["config_shown"]}), _NOTES_SHOWN, _HISTORY]
+        sets[1][1]["fields"].append(SEEN_REVISION)
         sets += [
             (group.title, {"fields": group.form_names(), "classes": group.css_classes}) for group in config_groups()
         ]
         sets.append(("Notes", {"fields": ["tier", "cost_notes", RATIONALE]}))
         if obj is not None:
-            sets.append(("History", {"fields": HISTORY_FIELDS}))
+            sets.append(_HISTORY)
         return sets
 
     def get_readonly_fields(self, request: HttpRequest, obj: Route | None = None) -> list[str]:
         """Return what a form cannot change."""
-        return [] if obj is None else [*KEY_FIELDS, *HISTORY_FIELDS]
+        return [] if obj is None else [*KEY_FIELDS, *HISTORY_FIELDS, "config_shown"]
+
+    @admin.display(description="config")
+    def config_shown(self, route: Route) -> str:
+        """The config for those who only look: a secret is `****`, as it is stored."""
+        return "\n".join(f"{name}: {value}" for name, value in route.config.items()) or "The backend's defaults."
 
     def save_model(self, request: HttpRequest, obj: Route, form: Any, change: bool) -> None:
         """Create or update the route."""

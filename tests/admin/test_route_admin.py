@@ -215,3 +215,12 @@ def test_a_new_route_begins_with_no_backend_chosen_and_offers_those_that_have_a_
     assert offered[0] == ""
     assert "filesystem" in offered
     assert {"dynamodb", "s3"}.isdisjoint(offered)
+
+
+def test_a_viewer_sees_the_config_without_its_secret(boss, member, acme):
+    boss.post(ADD, typed(**{"config-vault-documents-password": CANARY}))
+    page = member("viewer").get(page_of(Route.objects.get())).content.decode()
+    assert "place: here" in page
+    assert "password: ****" in page
+    assert "config-vault" not in page.lower()
+    assert CANARY not in page
