@@ -11,7 +11,7 @@ from routing.models import OutboxEntry
 class OutboxEntryAdmin(ReadOnlyAdmin):
     """Nothing is lost while an entry waits: it is delivered as soon as its stream has a route that answers."""
 
-    list_display = ["created_at", "action", "tenant_id", "env", "stream_id", "delivered_at", "attempts", "last_error"]
+    list_display = ["created_at", "action", "tenant_id", "env", "stream_id", "delivery"]
     list_filter = [("delivered_at", admin.EmptyFieldListFilter), "tenant_id", "stream_id"]
     list_select_related = ["change"]
     ordering = ["-id"]
@@ -20,3 +20,10 @@ class OutboxEntryAdmin(ReadOnlyAdmin):
     def action(self, entry: OutboxEntry) -> str:
         """The event's type."""
         return entry.change.action
+
+    @admin.display(description="delivered")
+    def delivery(self, entry: OutboxEntry) -> str:
+        """When it arrived, or why it has not yet."""
+        if entry.delivered_at:
+            return f"{entry.delivered_at:%Y-%m-%d %H:%M:%S}"
+        return f"Waits after {entry.attempts} attempts. {entry.last_error}".strip()

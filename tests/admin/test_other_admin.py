@@ -242,3 +242,11 @@ def test_a_page_that_is_not_for_a_viewer_says_so_under_northstars_name(member):
     assert response.status_code == 403
     assert "This page is not for you" in page
     assert "Northstar" in page
+
+
+def test_the_outbox_says_of_a_waiting_event_why_it_waits(boss, acme):
+    create_route(draft(), CAUSE)
+    entry = OutboxEntry.objects.filter(tenant_id="acme").get()
+    OutboxEntry.objects.filter(pk=entry.pk).update(attempts=3, last_error="NO_ROUTE_CONFIGURED")
+    page = boss.get("/admin/routing/outboxentry/").content.decode()
+    assert "Waits after 3 attempts. NO_ROUTE_CONFIGURED" in page
