@@ -140,6 +140,9 @@ def main() -> None:
     )
     lines = [f"{name:12} {(function.__doc__ or '').splitlines()[0]}" for name, function in COMMANDS.items()]
     parser.add_argument("command", choices=COMMANDS, metavar="command", help="\n".join(lines))
+    if len(sys.argv) == 1:
+        parser.print_help()
+        raise SystemExit(2)
     arguments, extra = parser.parse_known_args()
     if extra and arguments.command not in {"test", "bench-quick"}:
         parser.error(f"{arguments.command} takes no arguments: {' '.join(extra)}")
