@@ -35,9 +35,12 @@ def normalise_surface(given: str | None, aliases: Mapping[str, str]) -> str:
 
 
 def _follow(name: str, aliases: Mapping[str, str]) -> str:
-    """Return what an alias leads to, over any number of steps; of aliases that lead to each other, the first by order."""
+    """Return what an alias leads to, over any number of steps; of aliases that lead to each other, the first by order.
+
+    Each step is folded: an alias may lead to `shop-`, which is no canonical form, and whoever sends that means `shop`.
+    """
     seen = [name]
-    while (name := aliases.get(name, name)) != seen[-1]:
+    while (name := _fold(aliases[name]) if name in aliases else name) != seen[-1]:
         if name in seen:
             return min(seen[seen.index(name) :])
         seen.append(name)

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from northstar.errors import InvalidContext
@@ -51,6 +51,8 @@ names = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_
 canonicals = st.from_regex(r"[a-z0-9._-]{1,12}", fullmatch=True)
 
 
+@example(name="U", aliases={"0": "0", "u": "0-"})
+@example(name="U", aliases={"u": "-"})
 @given(name=names, aliases=st.dictionaries(names | canonicals, canonicals, max_size=6))
 def test_normalising_twice_changes_nothing(name, aliases):
     try:
