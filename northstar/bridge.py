@@ -5,6 +5,7 @@ holds memory for one piece, and no thread.
 """
 
 import asyncio
+import contextlib
 import io
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +27,11 @@ SMALL_BODY_BYTES: Final = 64 * 1024
 """A body up to this size is awaited before a thread is taken for it."""
 BODY_WAIT_SECONDS: Final = 60.0
 """How long a thread waits for the next piece of a body."""
+
+DISCARDED_BYTES: Final = 64 * 1024 * 1024
+DISCARD_SECONDS: Final = 5.0
+PAUSE_SECONDS: Final = 0.5
+"""How much of a refused body is still taken, how long, and up to which pause, so that its sender comes to read the answer."""
 
 THREAD_NAME: Final = "web"
 
@@ -55,6 +61,19 @@ class Body(io.RawIOBase):
             pieces += message.get("body", b"")
             self.ended = not message.get("more_body", False)
         self._piece = memoryview(bytes(pieces))
+
+    async def discard(self) -> None:
+        """Take what a client goes on sending after its answer, within bounds.
+
+        A connection that is closed while the client still sends would be reset, and the answer lost with it.
+        """
+        left = DISCARDED_BYTES
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DISCARD_SECONDS):
+                while not self.ended and left > 0:
+                    message = await asyncio.wait_for(self._receive(), PAUSE_SECONDS)
+                    left -= len(message.get("body", b""))
+                    self.ended = message["type"] != "http.request" or not message.get("more_body", False)
 
     def readable(self) -> bool:
         return True
@@ -159,6 +178,10 @@ class Bridge:
             first = await run(exchange.start)
             await send({"type": "http.response.start", "status": exchange.status, "headers": exchange.headers})
             if exchange.whole:
+                if not body.ended:  # the server stops reading with an answer's last byte
+                    await send({"type": "http.response.body", "body": first[:-1], "more_body": True})
+                    await body.discard()
+                    first = first[-1:]
                 await send({"type": "http.response.body", "body": first})
             else:
                 await _stream(exchange, first, run, _Departure(receive, body), send)
