@@ -1,5 +1,6 @@
 """The OpenAPI description: pydantic models as bodies, answers and queries; the same problem answers for every call."""
 
+import re
 from typing import Any, Final
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
@@ -56,6 +57,8 @@ PROBLEM_SCHEMA: Final[dict[str, Any]] = {
     },
 }
 
+_ANY_CASE: Final = "|".join(re.sub("[a-z]", lambda letter: f"[{letter[0]}{letter[0].upper()}]", mode) for mode in MODES)
+
 CONTEXT_HEADERS: Final = {
     "X-Env": ("Environment; `dev` when left out.", ENV_PATTERN),
     "X-Project-Id": ("Project; its own route comes before the tenant's.", IDENTIFIER_PATTERN),
@@ -63,7 +66,7 @@ CONTEXT_HEADERS: Final = {
     "X-User-Id": ("The user on whose behalf the application acts.", IDENTIFIER_PATTERN),
     "X-Surface-Id": ("Surface, in any spelling of the alias table.", ".*[A-Za-z0-9].*"),
     "X-Tenant-Id": ("May repeat the key's tenant; an operator's key may name another.", TENANT_PATTERN),
-    "X-Mode": (f"May repeat the tenant's mode, in any case: {', '.join(MODES)}.", "[A-Za-z_]+"),
+    "X-Mode": (f"May repeat the tenant's mode, in any case: {', '.join(MODES)}.", _ANY_CASE),
     "X-Request-Id": ("Echoed in the answer and in every log line, when it can be.", ".*"),
 }
 """What each header says, and the pattern of its whole value."""
@@ -123,5 +126,8 @@ def complete(result: dict[str, Any], generator: Any, request: Any, public: bool)
 def _complete_call(operation: dict[str, Any]) -> None:
     parameters = operation.setdefault("parameters", [])
     parameters += [{"$ref": f"#/components/parameters/{name}"} for name in CONTEXT_HEADERS]
+    body = operation.get("requestBody", {})
+    if "application/json" in body.get("content", {}):
+        body["required"] = True
     for status in PROBLEMS:
         operation["responses"].setdefault(status, {"$ref": f"#/components/responses/Problem{status}"})

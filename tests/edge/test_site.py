@@ -93,12 +93,21 @@ def test_the_description_knows_what_a_context_header_may_hold(schema):
     patterns = {name: parameter["schema"]["pattern"] for name, parameter in schema["components"]["parameters"].items()}
     assert re.search(patterns["X-Env"], "dev")
     assert re.search(patterns["X-Surface-Id"], "SQUARED²")
+    assert re.search(patterns["X-Mode"], "LAB")
+    assert not re.search(patterns["X-Mode"], "foo")
     assert not any(re.search(patterns[name], "../x") for name in ("X-Env", "X-Tenant-Id", "X-Project-Id", "X-Mode"))
 
 
 def test_the_description_knows_places_that_are_gone_and_ranges_beyond_the_end(schema):
     responses = schema["paths"]["/api/v1/storage/objects/{key}"]["get"]["responses"]
     assert {"410", "416"} <= set(responses)
+
+
+def test_a_json_body_is_required_and_an_objects_bytes_may_be_none(schema):
+    paths = schema["paths"]
+    assert paths["/api/v1/storage/streams/{stream_id}/events"]["post"]["requestBody"]["required"]
+    assert paths["/api/v1/routing/routes/{route_id}"]["patch"]["requestBody"]["required"]
+    assert not paths["/api/v1/storage/objects/{key}"]["put"]["requestBody"].get("required")
 
 
 def test_every_call_documents_its_problems_and_the_contexts_headers(schema):
