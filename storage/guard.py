@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, Literal, TypeVar
 
 from northstar.errors import InvalidRequest, NorthstarError
+from storage.config import MASK
 from storage.documents import (
     ANY,
     ATOMIC_BYTES,
@@ -80,7 +81,9 @@ class Caller:
 
     def _redact(self, error: NorthstarError) -> None:
         for secret in self.secrets:
-            error.detail = error.detail.replace(secret, "****")
+            error.detail = error.detail.replace(secret, MASK)
+            error.fix = error.fix.replace(secret, MASK)
+            error.errors = tuple(replace(one, detail=one.detail.replace(secret, MASK)) for one in error.errors)
             error.args = (error.detail,)
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from django import forms
 from django.contrib import admin, messages
 from django.db import transaction
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.text import capfirst
@@ -48,6 +49,23 @@ class RefusableForm(AnyModelForm):
 
     def _add(self, name: str, text: str) -> None:
         self.add_error(name if name in self.fields else None, text)
+
+
+def moment_filter(field: str, title: str, *, missing: str, present: str) -> type[admin.SimpleListFilter]:
+    """Return a filter on whether something has happened, in words: `field` is the time at which it did."""
+
+    class MomentFilter(admin.SimpleListFilter):
+        parameter_name = title
+
+        def lookups(self, _request: HttpRequest, _admin: AnyModelAdmin) -> list[tuple[str, str]]:
+            return [(missing, missing), (present, present)]
+
+        def queryset(self, _request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+            chosen = self.value()
+            return queryset.filter(**{f"{field}__isnull": chosen == missing}) if chosen else queryset
+
+    MomentFilter.title = title
+    return MomentFilter
 
 
 class TitledAdmin(AnyModelAdmin):

@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.cache import add_never_cache_headers
 
-from routing.admin.base import UNKNOWN_TENANT, ChangesAdmin, RefusableForm, cause_of
+from routing.admin.base import UNKNOWN_TENANT, ChangesAdmin, RefusableForm, cause_of, moment_filter
 from routing.admin_site import site
 from routing.keys import SCOPES, is_active, issue_key, revoke_key
 from routing.models import ApiKey
@@ -60,11 +60,10 @@ class ApiKeyAdmin(ChangesAdmin):
         "may",
         "environments",
         "active",
-        "created_at",
         "expires_at",
         "last_used_at",
     ]
-    list_filter = ["tenant", ("revoked_at", admin.EmptyFieldListFilter)]
+    list_filter = ["tenant", moment_filter("revoked_at", "state", missing="not revoked", present="revoked")]
     list_select_related = ["tenant"]
     search_fields = ["key_id", "label", "tenant__tenant_id", "created_by"]
     actions = ["revoke"]

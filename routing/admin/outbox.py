@@ -2,7 +2,7 @@
 
 from django.contrib import admin
 
-from routing.admin.base import ReadOnlyAdmin
+from routing.admin.base import ReadOnlyAdmin, moment_filter
 from routing.admin_site import site
 from routing.models import OutboxEntry
 
@@ -12,7 +12,11 @@ class OutboxEntryAdmin(ReadOnlyAdmin):
     """Nothing is lost while an entry waits: it is delivered as soon as its stream has a route that answers."""
 
     list_display = ["created_at", "action", "tenant_id", "env", "stream_id", "delivery"]
-    list_filter = [("delivered_at", admin.EmptyFieldListFilter), "tenant_id", "stream_id"]
+    list_filter = [
+        moment_filter("delivered_at", "delivery", missing="waiting", present="delivered"),
+        "tenant_id",
+        "stream_id",
+    ]
     list_select_related = ["change"]
     ordering = ["-id"]
 

@@ -11,7 +11,7 @@ from django.utils.html import escape
 
 from routing.changes import Cause, create_route, delete_route, update_route, update_tenant
 from routing.changes.routes import RouteUpdate
-from routing.keys import issue_key, verify
+from routing.keys import issue_key, revoke_key, verify
 from routing.models import ApiKey, OutboxEntry, RouteChange, SnapshotRevision, SurfaceAlias, Tenant
 from tests.admin.conftest import Tags
 from tests.routing.conftest import CAUSE, draft
@@ -250,3 +250,11 @@ def test_the_outbox_says_of_a_waiting_event_why_it_waits(boss, acme):
     OutboxEntry.objects.filter(pk=entry.pk).update(attempts=3, last_error="NO_ROUTE_CONFIGURED")
     page = boss.get("/admin/routing/outboxentry/").content.decode()
     assert "Waits after 3 attempts. NO_ROUTE_CONFIGURED" in page
+
+
+@pytest.mark.parametrize(("state", "shown"), [("revoked", 1), ("not revoked", 1), (None, 2)])
+def test_keys_are_filtered_by_whether_they_are_revoked(boss, acme, state, shown):
+    issue_key(acme, "kept", ["data:read"], cause=CAUSE)
+    revoke_key(issue_key(acme, "gone", ["data:read"], cause=CAUSE)[0].key_id, CAUSE)
+    page = boss.get("/admin/routing/apikey/", {"state": state} if state else {})
+    assert len(page.context["cl"].result_list) == shown
