@@ -91,6 +91,9 @@ class Operation(AutoSchema):
     def get_response_serializers(self) -> Any:
         return OpenApiTypes.OBJECT
 
+    def map_parsers(self) -> list[str]:
+        return ["application/json"]  # the views read their bodies themselves, so REST Framework knows no parser
+
     def get_tags(self) -> list[str]:
         parts = [part for part in self.path.split("/") if part and not part.startswith("{")]
         return [part for part in parts if part not in {"api", "v1", "storage"}][:1]

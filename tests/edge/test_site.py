@@ -106,7 +106,10 @@ def test_the_description_knows_places_that_are_gone_and_ranges_beyond_the_end(sc
 def test_a_json_body_is_required_and_an_objects_bytes_may_be_none(schema):
     paths = schema["paths"]
     assert paths["/api/v1/storage/streams/{stream_id}/events"]["post"]["requestBody"]["required"]
-    assert paths["/api/v1/routing/routes/{route_id}"]["patch"]["requestBody"]["required"]
+    assert paths["/api/v1/routing/routes/{route_id}"]["patch"]["requestBody"] == {
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/RouteEdit"}}},
+        "required": True,
+    }
     assert not paths["/api/v1/storage/objects/{key}"]["put"]["requestBody"].get("required")
 
 
