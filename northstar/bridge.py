@@ -45,9 +45,10 @@ class ClientGone(OSError):
 class Body(io.RawIOBase):
     """A request body, pulled from the server piece by piece as the application reads."""
 
-    def __init__(self, receive: Receive, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, receive: Receive, loop: asyncio.AbstractEventLoop, announced: int | None) -> None:
         self._receive = receive
         self._loop = loop
+        self._left = announced
         self._piece = memoryview(b"")
         self.ended = False
 
@@ -58,9 +59,17 @@ class Body(io.RawIOBase):
             message = await self._receive()
             if message["type"] != "http.request":
                 break
-            pieces += message.get("body", b"")
-            self.ended = not message.get("more_body", False)
+            pieces += self._taken(message)
         self._piece = memoryview(bytes(pieces))
+
+    def _taken(self, message: Message) -> bytes:
+        """Return a message's piece. With the last announced byte the body has ended, whatever the server says of more."""
+        piece: bytes = message.get("body", b"")
+        self.ended = not message.get("more_body", False)
+        if self._left is not None:
+            self._left -= len(piece)
+            self.ended = self.ended or self._left <= 0
+        return piece
 
     async def discard(self) -> None:
         """Take what a client goes on sending after its answer, within bounds.
@@ -95,8 +104,7 @@ class Body(io.RawIOBase):
             raise ClientGone("the client stopped sending") from None
         if message["type"] != "http.request":
             raise ClientGone("the client left")
-        self._piece = memoryview(message.get("body", b""))
-        self.ended = not message.get("more_body", False)
+        self._piece = memoryview(self._taken(message))
 
 
 async def _next(receive: Receive) -> Message:
@@ -163,11 +171,13 @@ class Bridge:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         loop = asyncio.get_running_loop()
-        body = Body(receive, loop)
-        environ = environ_of(scope, io.BufferedReader(body, SMALL_BODY_BYTES))
+        environ = environ_of(scope)
         length = environ.get("CONTENT_LENGTH", "" if "HTTP_TRANSFER_ENCODING" in environ else "0")
-        if length.isdigit() and int(length) <= SMALL_BODY_BYTES:
-            await body.prefetch(max(1, int(length)))
+        announced = int(length) if length.isascii() and length.isdigit() else None
+        body = Body(receive, loop, announced)
+        environ["wsgi.input"] = io.BufferedReader(body, SMALL_BODY_BYTES)
+        if announced is not None and announced <= SMALL_BODY_BYTES:
+            await body.prefetch(max(1, announced))
         exchange = Exchange(self._application, environ)
         context = copy_context()  # one for the whole exchange, whichever thread takes the next step
 
@@ -220,8 +230,8 @@ class _Departure:
             self._task.cancel()
 
 
-def environ_of(scope: Scope, body: Any) -> Environ:
-    """Return the WSGI environ of an ASGI scope: texts are bytes as latin-1, the path is decoded once, from what was sent."""
+def environ_of(scope: Scope) -> Environ:
+    """Return the WSGI environ of an ASGI scope without its input: texts are bytes as latin-1, the path is decoded once."""
     server, client = scope.get("server") or ("localhost", 80), scope.get("client") or ("", 0)
     environ: Environ = {
         "REQUEST_METHOD": scope["method"],
@@ -235,7 +245,6 @@ def environ_of(scope: Scope, body: Any) -> Environ:
         "REMOTE_PORT": str(client[1]),
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": scope.get("scheme", "http"),
-        "wsgi.input": body,
         "wsgi.errors": _Errors(),
         "wsgi.multithread": True,
         "wsgi.multiprocess": True,
