@@ -27,6 +27,7 @@ _BEYOND_DIGITS: Final = 10**INTEGER_DIGITS
 _LEAST_INT: Final = -(2**63)
 _GREATEST_INT: Final = 2**64 - 1
 _NUL: Final = b"\\u0000"
+_PLAIN_KINDS: Final = frozenset({bool, str, type(None)})
 _PLAIN_NAME: Final = KEY_BYTES // 4
 """Characters of a field name that cannot pass the limit in bytes, whatever they are."""
 # Wide enough for the exact sum of any two allowed numbers, so nothing is ever rounded.
@@ -135,20 +136,27 @@ def add(current: Any, delta: Number, *, name: str = "The field") -> Number:
 def _is_plain(value: Any, depth: int) -> bool:
     """Whether JSON can say the value as it is. A quick look that spares most values a copy; `_pack` looks at all others."""
     kind = type(value)
-    if kind is str or kind is bool or value is None:
+    if kind in _PLAIN_KINDS:
         return True
     if kind is int:
         return bool(_LEAST_INT <= value <= _GREATEST_INT)
     if kind is float:
         return isfinite(value)
-    if depth >= NESTING:
+    return depth < NESTING and _holds_plain(value, kind, depth + 1)
+
+
+def _holds_plain(value: Any, kind: type, depth: int) -> bool:
+    if kind is dict:
+        for name in value:
+            if type(name) is not str or not 0 < len(name) <= _PLAIN_NAME or name[0] == _TAG:
+                return False
+        value = value.values()
+    elif kind is not list:
         return False
-    if kind is list:
-        return all(_is_plain(item, depth + 1) for item in value)
-    return kind is dict and all(
-        type(name) is str and 0 < len(name) <= _PLAIN_NAME and name[0] != _TAG and _is_plain(item, depth + 1)
-        for name, item in value.items()
-    )
+    for item in value:  # noqa: SIM110 - every write comes through here, and a generator takes twice as long
+        if type(item) is not str and not _is_plain(item, depth):
+            return False
+    return True
 
 
 def _name(name: Any, path: _Path) -> str:
