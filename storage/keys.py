@@ -74,8 +74,9 @@ def check_partition(partition: tuple[str, ...]) -> None:
         check_text(part, what="name", max_bytes=PARTITION_BYTES)
     size = sum(len(part.encode()) for part in partition)
     if size > PARTITION_BYTES:
+        longest = max(partition, key=len)
         raise InvalidKey(
-            f"The name {partition[-1][:40]!a}… is too long: with its scope {size} bytes, {PARTITION_BYTES} are allowed.",
+            f"The name {longest[:40]!a}… is too long: with its scope {size} bytes, {PARTITION_BYTES} are allowed.",
             fix="Shorten it, or use a hash of it.",
         )
 

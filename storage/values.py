@@ -112,11 +112,11 @@ def check_size(encoded: bytes) -> int:
 def check_number(name: str, number: Any) -> None:
     """Refuse what cannot be added or compared: no number, a boolean, NaN, Infinity, over 38 digits. Raises InvalidValue."""
     if type(number) not in {int, float, Decimal}:
-        raise InvalidValue(f"{name} is no number.", fix="Send an integer, a decimal or a float.")
+        raise InvalidValue(f"The value at {name} is no number.", fix="Send an integer, a decimal or a float.")
     _PACKERS[type(number)](number, (name,))
 
 
-def add(current: Any, delta: Number, *, name: str = "The field") -> Number:
+def add(current: Any, delta: Number, *, name: str = "the field") -> Number:
     """Return the exact sum: int and int make an int, int and float a float, int and Decimal a Decimal.
 
     Raises InvalidValue for a value that is no number, for a float with a Decimal, and for a sum over 38 digits or out of range.
@@ -126,10 +126,11 @@ def add(current: Any, delta: Number, *, name: str = "The field") -> Number:
     kinds = {type(current), type(delta)}
     if kinds == {float, Decimal}:
         raise InvalidValue(
-            f"{name} mixes a float and a decimal: their sum is not exact.", fix="Use decimals or floats throughout."
+            f"The value at {name} would mix a float and a decimal: their sum is not exact.",
+            fix="Use decimals or floats throughout.",
         )
     total: Number = _EXACT.add(Decimal(current), Decimal(delta)) if Decimal in kinds else current + delta
-    check_number(f"The sum of {name}", total)
+    check_number(name, total)
     return total
 
 

@@ -96,3 +96,8 @@ def test_a_document_of_another_scope_is_never_handed_on():
 
     with pytest.raises(BackendRejected, match="another scope"):
         guarded(Mistaken()).get(REF)
+
+
+def test_a_partition_that_is_too_long_is_refused_naming_its_longest_part():
+    with pytest.raises(InvalidKey, match="sssss"):
+        guarded(Failing()).get(Ref("event_stream", ("s" * 890, "events"), "e/1"))
