@@ -25,13 +25,15 @@ class NorthstarError(Exception):
     status: ClassVar[int] = 500
     title: ClassVar[str] = "Internal error"
     retryable: ClassVar[bool] = False
+    usual_fix: ClassVar[str] = ""
+    """The next step where the place that raises knows no better one."""
     retry_after: int | None = None
     """Seconds after which a retry may help; sent as `Retry-After`."""
 
     def __init__(self, detail: str, *, fix: str = "", errors: Sequence[FieldError] = ()) -> None:
         super().__init__(detail)
         self.detail = detail
-        self.fix = fix
+        self.fix = fix or self.usual_fix
         self.errors = tuple(errors)
 
     def told(self) -> str:
@@ -119,6 +121,7 @@ class AlreadyExists(NorthstarError):
     """Create-only, and it exists; nothing was changed."""
 
     code, status, title = "ALREADY_EXISTS", 409, "Already exists"
+    usual_fix = "Choose another name, or change what is there."
 
 
 class Conflict(NorthstarError):
@@ -131,6 +134,7 @@ class VersionConflict(NorthstarError):
     """The thing has another version than expected, or is gone; nothing was changed."""
 
     code, status, title = "VERSION_CONFLICT", 412, "Version conflict"
+    usual_fix = "Read it again, then repeat the change on what you find."
 
 
 class TooLarge(NorthstarError):
@@ -155,6 +159,7 @@ class QuotaExceeded(NorthstarError):
     """A hard limit would be passed; nothing was counted."""
 
     code, status, title = "QUOTA_EXCEEDED", 429, "Quota exceeded"
+    usual_fix = "Ask for less, or have the limit raised."
 
 
 class RateLimited(NorthstarError):

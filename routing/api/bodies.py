@@ -76,13 +76,15 @@ class PageQuery(BaseModel):
 
 
 class RouteQuery(PageQuery):
-    """Which routes."""
+    """Which routes. The names of a route's own fields are understood too: `resource_kind`, `tenant_id` and so on."""
 
-    resource_kind: str | None = None
-    tenant_id: str | None = None
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    resource_kind: Annotated[str | None, Field(alias="kind")] = None
+    tenant_id: Annotated[str | None, Field(alias="tenant")] = None
     env: str | None = None
-    project_id: str | None = None
-    backend_type: str | None = None
+    project_id: Annotated[str | None, Field(alias="project")] = None
+    backend_type: Annotated[str | None, Field(alias="backend")] = None
 
 
 class AuditQuery(PageQuery):

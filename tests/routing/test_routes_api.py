@@ -270,14 +270,19 @@ def test_a_list_filters_and_pages(ours):
     for env in ("a", "b", "c", "d", "e"):
         ours.post(ROUTES, asked(env=env, project_id="p1"))
     ours.post(ROUTES, asked(resource_kind="event_stream", backend_type="bank"))
-    for query in ("resource_kind=event_stream", "backend_type=bank", "env=dev"):
+    for query in ("kind=event_stream", "resource_kind=event_stream", "backend=bank", "backend_type=bank", "env=dev"):
         assert [route["resource_kind"] for route in ours.get(f"{ROUTES}?{query}").json()["items"]] == ["event_stream"]
     seen, cursor = [], ""
     while cursor is not None:
-        page = ours.get(f"{ROUTES}?project_id=p1&limit=2{cursor and '&cursor=' + cursor}").json()
+        page = ours.get(f"{ROUTES}?project=p1&limit=2{cursor and '&cursor=' + cursor}").json()
         seen += [route["env"] for route in page["items"]]
         cursor = page["next_cursor"]
     assert seen == ["a", "b", "c", "d", "e"]
+
+
+def test_a_filter_under_both_its_names_is_refused(ours):
+    refused = ours.get(f"{ROUTES}?kind=event_stream&resource_kind=object_store")
+    assert (refused.status_code, refused.json()["error_code"]) == (400, "INVALID_REQUEST")
 
 
 def test_a_cursor_of_another_query_or_tenant_is_refused(ours, theirs):
