@@ -8,13 +8,14 @@ from typing import Any, Final
 
 from bench.harness import Plan, Result, Side, Size, at_most, compare, timed
 from bench.home import CONTEXT, Home
+from northstar.instants import instant_text
 from storage.backends.filesystem_config import FilesystemConfig, root_folder
 from storage.backends.filesystem_lines import Member, Stamp, put_member, write_line
 from storage.backends.filesystem_paths import Location
 from storage.keys import Scope
 from storage.kinds.events import COLLECTION, EVENTS_PER_APPEND, Draft, Stream, event_fields, event_puts
 from storage.opening import open_store
-from storage.values import encode, instant_text
+from storage.values import encode
 
 EVENTS: Final = {Size.SMOKE: (300, 600), Size.QUICK: (10_000, 1_000_000), Size.FULL: (10_000, 1_000_000)}
 """Lengths of the short and the long stream."""

@@ -4,7 +4,7 @@ import json
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from functools import singledispatch
 from typing import Any, Final
@@ -12,6 +12,8 @@ from typing import Any, Final
 import orjson
 from pydantic import BaseModel
 from rest_framework.renderers import BaseRenderer
+
+from northstar.instants import instant_text
 
 _OPTIONS: Final = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_NON_STR_KEYS
 
@@ -33,7 +35,7 @@ def _plain(value: Any) -> Any:
 
 @_plain.register
 def _(value: datetime) -> str:
-    return value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return instant_text(value)
 
 
 @_plain.register

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.db import transaction
 
+from northstar.instants import instant_text
 from routing.models import Route, RouteChange, SnapshotRevision
 from routing.signals import route_changed
 from routing.snapshot import cache
@@ -187,7 +188,7 @@ def route_summary(route: Route) -> dict[str, Any]:
 
 def timestamp(value: datetime | None) -> str | None:
     """Return a time as UTC ISO 8601 with microseconds and Z."""
-    return None if value is None else value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return None if value is None else instant_text(value)
 
 
 def _canonical(value: Any) -> Any:

@@ -8,13 +8,14 @@ member: `{"$decimal": "1.10"}`, `{"$bytes": "<base64>"}`, `{"$datetime": "2026-1
 import base64
 import binascii
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Context, Decimal, Inexact, InvalidOperation
 from math import isfinite
 from typing import Any, Final
 
 import orjson
 
+from northstar.instants import instant_text
 from storage.documents import DOCUMENT_BYTES, INTEGER_DIGITS, KEY_BYTES, NESTING, Fields, Number, Value
 from storage.errors import BackendRejected, InvalidKey, InvalidValue, ValueTooLarge
 
@@ -256,11 +257,6 @@ def _escaped(packed: dict[str, Any]) -> dict[str, Any]:
         if name.startswith(_TAG):
             return {_TAG + name: value}
     return packed
-
-
-def instant_text(instant: datetime) -> str:
-    """Return an aware datetime as canonical text: UTC, microseconds, `Z`."""
-    return instant.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def _restore(value: Any) -> Any:

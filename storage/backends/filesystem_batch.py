@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Final
 
 from northstar.errors import AlreadyExists, IdempotencyMismatch, VersionConflict
+from northstar.instants import instant_text
 from storage.backends.filesystem_index import Index, IndexDamaged, Meta, Remembered, Row
 from storage.backends.filesystem_lines import (
     SINGLE,
@@ -24,7 +25,7 @@ from storage.backends.filesystem_lines import (
 from storage.backends.filesystem_log import LogFile
 from storage.documents import ABSENT, ANY, Delete, Expect, Increment, Number, Operation, Outcome, Put, Totals, Value
 from storage.errors import CeilingReached, FloorReached
-from storage.values import add, check_size, decode, encode, instant_text, restore_fields
+from storage.values import add, check_size, decode, encode, restore_fields
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,9 @@ from typing import Any, Final
 
 import orjson
 
+from northstar.instants import instant_text
 from storage.documents import Document, Fields, Outcome, Ref, Totals
-from storage.values import encode, instant_text, restore_fields
+from storage.values import encode, restore_fields
 
 Member = dict[str, Any]
 """What one operation says in a line."""
