@@ -50,6 +50,14 @@ class Credential:
                 f"This API key lacks the scope {scope}.", fix=f"Use a key with the scope {scope}, or issue one."
             )
 
+    def require_env(self, env: str) -> None:
+        """Refuse an environment that the key is not for. Raises Forbidden, naming those that it is for."""
+        allowed = self.key.envs
+        if allowed and env not in allowed:
+            raise Forbidden(
+                f"This API key may not use env {env[:31]!a}.", fix=f"It may use: {', '.join(allowed)}. Set X-Env."
+            )
+
 
 def authenticate(headers: Headers) -> Credential:
     """Verify the bearer token. Raises Unauthenticated, the same for a missing, malformed, unknown, revoked or expired one."""
@@ -79,9 +87,7 @@ def build_context(credential: Credential, headers: Headers, request_id: str) -> 
     """
     tenant_id = _tenant(credential, headers)
     env = _named(headers, "X-Env", ENV_PATTERN) or DEFAULT_ENV
-    allowed = credential.key.envs
-    if allowed and env not in allowed:
-        raise Forbidden(f"This API key may not use env {env}.", fix=f"It may use: {', '.join(allowed)}. Set X-Env.")
+    credential.require_env(env)
     now = snapshot()
     structlog.contextvars.bind_contextvars(tenant=tenant_id, env=env)
     return RequestContext(

@@ -6,7 +6,7 @@ from django.db.models import QuerySet
 
 from northstar.authentication import Credential
 from northstar.context import RequestContext
-from northstar.errors import Forbidden, TenantMismatch
+from northstar.errors import TenantMismatch
 from northstar.modes import SYSTEM_TENANT
 
 Rows = TypeVar("Rows", bound=QuerySet[Any])
@@ -27,13 +27,6 @@ def tenant_named(name: str | None, credential: Credential, context: RequestConte
         f"The request names tenant {name[:64]!a}, but it acts for {context.tenant_id}.",
         fix="Leave tenant_id out, or use a key of that tenant.",
     )
-
-
-def check_env(env: str, credential: Credential) -> None:
-    """Refuse an environment that the key is not for. Raises Forbidden."""
-    allowed = credential.key.envs
-    if allowed and env not in allowed:
-        raise Forbidden(f"This API key may not use env {env[:31]!a}.", fix=f"It may use: {', '.join(allowed)}.")
 
 
 def visible(rows: Rows, credential: Credential, context: RequestContext) -> Rows:

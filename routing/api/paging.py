@@ -1,12 +1,20 @@
 """Pages of database rows in the order of their ids, behind sealed cursors."""
 
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from django.db.models import Model, QuerySet
 
+from northstar.authentication import Credential
+from northstar.context import RequestContext
 from storage.cursors import seal, unseal
 
 Row = TypeVar("Row", bound=Model)
+
+
+def binding_of(credential: Credential, context: RequestContext, filters: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return whose list it is, and of what: a cursor is good for the same caller and the same filters only."""
+    return (credential.key.key_id, context.tenant_id, *(f"{name}={filters[name]}" for name in sorted(filters)))
 
 
 def read_page(

@@ -11,7 +11,7 @@ from northstar.api import ApiView, page
 from routing.api.access import sees_all, tenant_named, visible
 from routing.api.bodies import AuditQuery, ChainOut, ChangePage, ExplanationOut, KindPage, KindQuery
 from routing.api.description import parameters_of
-from routing.api.paging import read_page
+from routing.api.paging import binding_of, read_page
 from routing.audit import ChainStatus, timestamp, verify_chain
 from routing.models import RouteChange
 from routing.resolve import Candidate, explain
@@ -44,11 +44,7 @@ class Audit(ApiView):
         rows, cursor = read_page(
             visible(RouteChange.objects.all(), self.credential, self.context).filter(**filters),
             purpose="audit",
-            binding=(
-                self.credential.key.key_id,
-                self.context.tenant_id,
-                *(f"{k}={filters[k]}" for k in sorted(filters)),
-            ),
+            binding=binding_of(self.credential, self.context, filters),
             limit=query.limit,
             cursor=query.cursor,
             newest_first=True,

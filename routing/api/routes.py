@@ -12,10 +12,10 @@ from northstar.api import IF_MATCH, IF_NONE_MATCH, ApiView, create_only, expecte
 from northstar.errors import AlreadyExists, NotFound, VersionConflict
 from northstar.idempotency import IdempotentPost
 from routing.admission import RouteDraft
-from routing.api.access import check_env, tenant_named, visible
+from routing.api.access import tenant_named, visible
 from routing.api.bodies import RouteEdit, RouteIn, RouteOut, RoutePage, RouteQuery
 from routing.api.description import parameters_of
-from routing.api.paging import read_page
+from routing.api.paging import binding_of, read_page
 from routing.audit import Cause, route_summary
 from routing.changes import RouteUpdate, create_route, delete_route, put_route, update_route
 from routing.models import Route
@@ -68,7 +68,7 @@ class PutRoute(IdempotentPost, RouteView):
 
     def _draft(self, body: RouteIn) -> RouteDraft:
         env = self.context.env if body.env is None else body.env
-        check_env(env, self.credential)
+        self.credential.require_env(env)
         return RouteDraft(
             resource_kind=body.resource_kind,
             tenant_id=tenant_named(body.tenant_id, self.credential, self.context),
@@ -96,11 +96,7 @@ class Routes(PutRoute):
         rows, cursor = read_page(
             self.visible_routes().filter(**filters),
             purpose="routes",
-            binding=(
-                self.credential.key.key_id,
-                self.context.tenant_id,
-                *(f"{k}={filters[k]}" for k in sorted(filters)),
-            ),
+            binding=binding_of(self.credential, self.context, filters),
             limit=query.limit,
             cursor=query.cursor,
         )
