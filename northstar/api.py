@@ -65,7 +65,7 @@ class ApiView(APIView):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
-        query_parameters(request.META.get("QUERY_STRING", ""))
+        self._parameters = query_parameters(request.META.get("QUERY_STRING", ""))
         if request.method not in READING:
             _refuse_conditions(request, self.conditions.get(request.method or "", frozenset()))
 
@@ -97,7 +97,7 @@ class ApiView(APIView):
 
     def query(self, model: type[Model]) -> Model:
         """Return the query as the model; a parameter it does not have is refused. Raises InvalidRequest."""
-        return checked(model, query_parameters(self.request.META.get("QUERY_STRING", "")), "query")
+        return checked(model, self._parameters, "query")
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the raw body in pieces, as `body_chunks`."""

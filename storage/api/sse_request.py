@@ -3,7 +3,6 @@
 import re
 from collections.abc import MutableMapping
 from typing import Any, Final
-from urllib.parse import parse_qsl
 
 from django.db import Error as DatabaseFailure
 
@@ -11,6 +10,7 @@ from northstar.authentication import authenticate, build_context
 from northstar.context import RequestContext
 from northstar.errors import InvalidRequest
 from northstar.headers import Headers, request_id
+from northstar.inputs import query_parameters
 from storage.errors import BackendUnavailable
 
 Scope = MutableMapping[str, Any]
@@ -69,15 +69,12 @@ class StreamRequest:
             raise BackendUnavailable("The control plane's database does not answer.") from failure
 
     def _cursor_in_query(self) -> str | None:
-        try:
-            pairs = parse_qsl(self._query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=10)
-        except ValueError:
-            raise InvalidRequest("The query string is not valid UTF-8, or too long.") from None
-        unknown = [name for name, _ in pairs if name not in CURSOR_PARAMETERS]
+        given = query_parameters(self._query.decode("ascii"))
+        unknown = [name for name in given if name not in CURSOR_PARAMETERS]
         if unknown:
             raise InvalidRequest(
                 f"The parameter {unknown[0][:40]!a} means nothing when a stream is followed.", fix="Leave it out."
             )
-        if len(pairs) > 1:
+        if len(given) > 1:
             raise InvalidRequest("The query names more than one cursor.", fix="Send cursor once.")
-        return pairs[0][1] or None if pairs else None
+        return next(iter(given.values()), None) or None

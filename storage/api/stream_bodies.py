@@ -23,8 +23,11 @@ class EventIn(BaseModel):
 
     def event(self, default_id: str | None = None) -> NewEvent:
         return NewEvent(
-            self.type, self.data, ts=self.ts, event_id=default_id if self.event_id is None else self.event_id
+            self.type, self.content(), ts=self.ts, event_id=default_id if self.event_id is None else self.event_id
         )
+
+    def content(self) -> Any:
+        return self.data
 
 
 class EventsIn(BaseModel):
@@ -51,9 +54,8 @@ class EarlierEventIn(EventIn):
             raise ValueError("Send data or payload, not both.")
         return self
 
-    def event(self, default_id: str | None = None) -> NewEvent:
-        data = self.payload if "payload" in self.model_fields_set else self.data
-        return NewEvent(self.type, data, ts=self.ts, event_id=default_id if self.event_id is None else self.event_id)
+    def content(self) -> Any:
+        return self.payload if "payload" in self.model_fields_set else self.data
 
 
 class AfterQuery(BaseModel):
