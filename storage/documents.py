@@ -58,7 +58,7 @@ class Ref:
 class Document:
     """A stored document: exactly the fields written, and the envelope beside them.
 
-    `version` grows by one per write and is never used twice for one key, not even after delete and re-creation.
+    `version` grows with every write and is never used twice for one key, not even after delete and re-creation. It fits 53 bits.
     `epoch` is the revision of the route that wrote it. `expires_at` and `updated_at` are UTC, in microseconds.
     """
 
@@ -80,8 +80,16 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
+class Written:
+    """What a put made of the document: its new version, and `updated_at` as a later read tells it."""
+
+    version: int
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Put:
-    """Replace all fields of one document; the result is its new version (int)."""
+    """Replace all fields of one document; the result is `Written`."""
 
     key: str
     fields: Fields
@@ -118,8 +126,8 @@ class Totals:
     version: int
 
 
-Outcome = int | bool | Totals
-"""Of one operation in an atomic write: the version of a Put, `existed` of a Delete, the Totals of an Increment."""
+Outcome = Written | bool | Totals
+"""Of one operation in an atomic write: Written of a Put, `existed` of a Delete, the Totals of an Increment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,8 +183,8 @@ class DocumentDriver(Protocol):
         expect: Expect = ANY,
         expires_at: datetime | None = None,
         operation_id: str = "",
-    ) -> int:
-        """Replace the document and return its new version.
+    ) -> Written:
+        """Replace the document and return its new version and time.
 
         Raises AlreadyExists (expect=ABSENT and it exists, unexpired) or VersionConflict (another version, or missing).
         """
@@ -221,8 +229,8 @@ class DocumentDriver(Protocol):
     ) -> list[Outcome]:
         """Apply all operations or none. Raises what the first failing operation would raise alone."""
 
-    def put_many(self, documents: Sequence[BulkPut]) -> list[int | Exception]:
-        """Write many documents, each alone; one outcome per document: its version, or the error that it alone would raise."""
+    def put_many(self, documents: Sequence[BulkPut]) -> list[Written | Exception]:
+        """Write many documents, each alone; one outcome per document: Written, or the error that it alone would raise."""
 
     def prepare(self) -> None:
         """Create what the service needs (tables, folders); may be called again at any time."""

@@ -33,6 +33,7 @@ from storage.documents import (
     Put,
     Ref,
     Totals,
+    Written,
 )
 from storage.errors import BackendRejected, BackendUnavailable, InvalidValue, ValueTooLarge
 from storage.keys import Scope, check_key, check_partition, check_prefix, check_text
@@ -143,7 +144,7 @@ class GuardedDocuments:
         expect: Expect = ANY,
         expires_at: datetime | None = None,
         operation_id: str = "",
-    ) -> int:
+    ) -> Written:
         inner = self._inner(ref)
         good = _checked_put(fields, expect, expires_at)
         return self._caller.run(
@@ -224,20 +225,19 @@ class GuardedDocuments:
             repeatable=bool(operation_id),
         )
 
-    def put_many(self, documents: Sequence[BulkPut]) -> list[int | Exception]:
+    def put_many(self, documents: Sequence[BulkPut]) -> list[Written | Exception]:
         """As the driver's; what breaks a rule has its error as its outcome, and the others are written."""
-        outcomes: list[int | Exception] = [0] * len(documents)
+        refused: dict[int, Exception] = {}
         valid: dict[int, BulkPut] = {}
         for position, document in enumerate(documents):
             try:
                 good = _checked_put(document.fields, document.expect, document.expires_at)
                 valid[position] = replace(document, ref=self._inner(document.ref), fields=good)
             except NorthstarError as error:
-                outcomes[position] = error
+                refused[position] = error
         stored = self._caller.run("put_many", lambda: self._driver.put_many(list(valid.values())), repeatable=False)
-        for position, outcome in zip(valid, stored, strict=True):
-            outcomes[position] = outcome
-        return outcomes
+        outcomes = refused | dict(zip(valid, stored, strict=True))
+        return [outcomes[position] for position in range(len(documents))]
 
     def _partition(self, collection: str, partition: Partition) -> Partition:
         check_text(collection, what="collection", max_bytes=100)

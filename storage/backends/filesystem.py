@@ -32,6 +32,7 @@ from storage.documents import (
     Page,
     Ref,
     Totals,
+    Written,
 )
 from storage.documents import Partition as Names
 from storage.errors import BackendUnavailable
@@ -71,8 +72,8 @@ class FilesystemDocuments:
         expect: Expect = ANY,
         expires_at: datetime | None = None,
         operation_id: str = "",
-    ) -> int:
-        return _version(self._submit(ref, EncodedPut(ref.key, encode(fields), expect, expires_at), operation_id))
+    ) -> Written:
+        return _written(self._submit(ref, EncodedPut(ref.key, encode(fields), expect, expires_at), operation_id))
 
     def delete(self, ref: Ref, *, expect: Literal[Expectation.ANY] | int = ANY, operation_id: str = "") -> bool:
         (existed,) = self._submit(ref, Delete(ref.key, expect), operation_id)
@@ -125,9 +126,9 @@ class FilesystemDocuments:
         (decided,) = self._partition(collection, partition).submit([request])
         return _outcomes(decided)
 
-    def put_many(self, documents: Sequence[BulkPut]) -> list[int | Exception]:
+    def put_many(self, documents: Sequence[BulkPut]) -> list[Written | Exception]:
         """As the contract says; documents of one partition share appends and disk flushes."""
-        outcomes: list[int | Exception] = [BackendUnavailable("The document was not written.")] * len(documents)
+        outcomes: list[Written | Exception] = [BackendUnavailable("The document was not written.")] * len(documents)
         groups: dict[tuple[str, Names], dict[int, Request]] = {}
         for position, document in enumerate(documents):
             try:
@@ -178,7 +179,7 @@ class FilesystemDocuments:
         return _outcomes(decided)
 
 
-def _put_group(partition: Partition, requests: dict[int, Request]) -> Iterator[tuple[int, int | Exception]]:
+def _put_group(partition: Partition, requests: dict[int, Request]) -> Iterator[tuple[int, Written | Exception]]:
     """Write the documents of one partition, so many at a time; a failed append is the outcome of all it held."""
     positions = list(requests)
     for start in range(0, len(positions), _BULK):
@@ -189,7 +190,7 @@ def _put_group(partition: Partition, requests: dict[int, Request]) -> Iterator[t
             yield from ((position, error) for position in chunk)
             continue
         for position, one in zip(chunk, decided, strict=True):
-            yield position, one if isinstance(one, NorthstarError) else _version(one)
+            yield position, one if isinstance(one, NorthstarError) else _written(one)
 
 
 def _outcomes(decided: Decided) -> list[Outcome]:
@@ -198,10 +199,10 @@ def _outcomes(decided: Decided) -> list[Outcome]:
     return decided
 
 
-def _version(outcomes: list[Outcome]) -> int:
-    (version,) = outcomes
-    assert type(version) is int
-    return version
+def _written(outcomes: list[Outcome]) -> Written:
+    (written,) = outcomes
+    assert isinstance(written, Written)
+    return written
 
 
 def _less(left: str, right: str) -> bool:

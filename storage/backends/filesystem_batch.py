@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from northstar.errors import AlreadyExists, IdempotencyMismatch, VersionConflict
 from northstar.instants import instant_text
+from storage.backends.decisions import check_expectation, operation_id_reused, sums
 from storage.backends.filesystem_index import Index, IndexDamaged, Meta, Remembered, Row
 from storage.backends.filesystem_lines import (
     SINGLE,
@@ -23,9 +23,8 @@ from storage.backends.filesystem_lines import (
     write_line,
 )
 from storage.backends.filesystem_log import LogFile
-from storage.documents import ABSENT, ANY, Delete, Expect, Increment, Number, Operation, Outcome, Put, Totals, Value
-from storage.errors import CeilingReached, FloorReached
-from storage.values import add, check_size, decode, encode, restore_fields
+from storage.documents import Delete, Expect, Increment, Operation, Outcome, Put, Totals, Value, Written
+from storage.values import check_size, decode, encode, restore_fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +78,7 @@ class Batch:
         self.live = meta.live
         self.end = meta.upto
         self.now = microseconds(now)
+        self._now = now
         self._updated_at = instant_text(now)
         self._floor = meta.floor
         self._epoch = epoch
@@ -128,14 +128,14 @@ class Batch:
             case Increment():
                 return self._increment(step, state, changes)
 
-    def _put(self, step: EncodedPut, state: _State, changes: _Changes) -> tuple[Member, int]:
-        _check_expectation(step.key, step.expect, state)
+    def _put(self, step: EncodedPut, state: _State, changes: _Changes) -> tuple[Member, Written]:
+        check_expectation(step.key, step.expect, version=state.version, present=state.present)
         version = state.version + 1
         changes[step.key] = _State(version, self._lasts(step.expires_at), step.expires_at, step.data)
-        return put_member(step.key, step.data, version, step.expires_at), version
+        return put_member(step.key, step.data, version, step.expires_at), Written(version, self._now)
 
     def _delete(self, step: Delete, state: _State, changes: _Changes, *, named: bool) -> tuple[Member | None, bool]:
-        _check_expectation(step.key, step.expect, state)
+        check_expectation(step.key, step.expect, version=state.version, present=state.present)
         if not state.present:  # worth a line only where a repetition must be recognised
             return delete_member(step.key, state.version, existed=False) if named else None, False
         changes[step.key] = _State(state.version + 1, present=False)
@@ -143,7 +143,7 @@ class Batch:
 
     def _increment(self, step: Increment, state: _State, changes: _Changes) -> tuple[Member, Totals]:
         fields = self._fields(state) if state.present else {}
-        values = _sums(step, fields)
+        values = sums(step, fields)
         fields |= values
         data = encode(fields)
         check_size(data)
@@ -199,39 +199,12 @@ class Batch:
         return expires_at is None or microseconds(expires_at) > self.now
 
 
-def _check_expectation(key: str, expect: Expect, state: _State) -> None:
-    if expect is ANY:
-        return
-    if expect is ABSENT:
-        if state.present:
-            raise AlreadyExists(f"The key {key!a} exists already, with version {state.version}.")
-    elif not state.present:
-        raise VersionConflict(f"The key {key!a} does not exist; version {expect} was expected.")
-    elif state.version != expect:
-        raise VersionConflict(f"The key {key!a} has version {state.version}; version {expect} was expected.")
-
-
-def _sums(step: Increment, fields: dict[str, Value]) -> dict[str, Number]:
-    totals: dict[str, Number] = {}
-    for name, delta in step.deltas.items():
-        used = fields.get(name, 0)
-        total = add(used, delta, name=name)
-        if name in step.ceilings and total > step.ceilings[name]:
-            raise CeilingReached(name, used, step.ceilings[name])
-        if name in step.floors and total < step.floors[name]:
-            raise FloorReached(name, used, step.floors[name])
-        totals[name] = total
-    return totals
-
-
 def _repeated(request: Request, answers: list[Answer]) -> list[Outcome]:
     """Return the first outcomes, if they are those of the same write."""
     asked = [(step.key, _ANSWERS[type(step)]) for step in request.steps]
     if asked != [(answer.key, type(answer.outcome)) for answer in answers]:
-        raise IdempotencyMismatch(
-            f"The operation id {request.operation_id!a} was used for another write.", fix="Give each write its own."
-        )
+        raise operation_id_reused(request.operation_id)
     return [answer.outcome for answer in answers]
 
 
-_ANSWERS: Final[dict[type, type]] = {EncodedPut: int, Delete: bool, Increment: Totals}
+_ANSWERS: Final[dict[type, type]] = {EncodedPut: Written, Delete: bool, Increment: Totals}

@@ -17,7 +17,7 @@ from typing import Any, Final
 import orjson
 
 from northstar.instants import instant_text
-from storage.documents import Document, Fields, Outcome, Ref, Totals
+from storage.documents import Document, Fields, Outcome, Ref, Totals, Written
 from storage.values import encode, restore_fields
 
 Member = dict[str, Any]
@@ -165,10 +165,12 @@ def _entry(member: Member, op: int, updated_at: str) -> Entry | None:
 
 def answers_of(raw: bytes) -> list[Answer]:
     """Return what each operation of the line answered when it was written."""
-    return [Answer(member["key"], _outcome(member, raw)) for member in members_of(parse(raw))]
+    line = parse(raw)
+    at = datetime.fromisoformat(line["updated_at"])
+    return [Answer(member["key"], _outcome(member, raw, at)) for member in members_of(line)]
 
 
-def _outcome(member: Member, raw: bytes) -> Outcome:
+def _outcome(member: Member, raw: bytes, at: datetime) -> Outcome:
     if "existed" in member:
         return bool(member["existed"])
     if "deleted" in member:
@@ -179,7 +181,7 @@ def _outcome(member: Member, raw: bytes) -> Outcome:
     if "added" in member:
         fields = restore_fields(member["data"], raw)
         return Totals({name: fields[name] for name in restore_fields(member["added"], raw)}, version)
-    return version
+    return Written(version, at)
 
 
 def _remembered(answer: Answer) -> Member:
@@ -188,7 +190,7 @@ def _remembered(answer: Answer) -> Member:
             return {"key": answer.key, "version": version, "totals": orjson.Fragment(encode(values))}
         case bool(existed):
             return {"key": answer.key, "existed": existed}
-        case version:
+        case Written(version):
             return {"key": answer.key, "version": version}
 
 

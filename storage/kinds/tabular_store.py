@@ -5,12 +5,12 @@ A table is one partition, (table,). A record's data are the document's own field
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final, Literal
 
 from northstar.context import RequestContext
 from northstar.errors import InvalidRequest, NorthstarError
-from storage.documents import ANY, BulkPut, Deltas, Document, Expect, Expectation, Ref, Totals
+from storage.documents import ANY, BulkPut, Deltas, Document, Expect, Expectation, Ref, Totals, Written
 from storage.errors import ValueTooLarge
 from storage.guard import GuardedDocuments, ServedBy
 from storage.keys import Scope
@@ -84,14 +84,10 @@ class TabularStore:
     ) -> Record:
         """Replace the record's data and return it as stored.
 
-        Raises AlreadyExists (expect=ABSENT) or VersionConflict. When another writer has replaced it again before the answer,
-        `updated_at` is the time of the answer.
+        Raises AlreadyExists (expect=ABSENT) or VersionConflict.
         """
-        version = self._documents.put(_ref(table, key), data, expect=expect, operation_id=operation_id)
-        stored = self.get(table, key)
-        if stored and stored.version == version:
-            return stored
-        return Record(key, dict(data), version, datetime.now(UTC))
+        written = self._documents.put(_ref(table, key), data, expect=expect, operation_id=operation_id)
+        return Record(key, dict(data), written.version, written.updated_at)
 
     def get(self, table: str, key: str) -> Record | None:
         """Return the record, or None when it is missing."""
@@ -158,12 +154,12 @@ def _record(document: Document) -> Record:
     return Record(document.ref.key, document.fields, document.version, document.updated_at)
 
 
-def _put_outcome(key: str, outcome: int | Exception) -> ItemOutcome:
+def _put_outcome(key: str, outcome: Written | Exception) -> ItemOutcome:
     if isinstance(outcome, NorthstarError):
         return ItemOutcome(key, "error", error=outcome)
     if isinstance(outcome, Exception):  # a defect, not an answer
         raise outcome
-    return ItemOutcome(key, "stored", version=outcome)
+    return ItemOutcome(key, "stored", version=outcome.version)
 
 
 def _check_batch(items: Sequence[PutRecord | DeleteRecord]) -> None:

@@ -5,12 +5,13 @@ empty class for each class of these modules, with the backend's name in `backend
 """
 
 import unicodedata
+from collections.abc import Sequence
 from itertools import product
 from typing import Any, Protocol
 
 import pytest
 
-from storage.documents import Document, Ref
+from storage.documents import Document, Ref, Written
 from storage.errors import InvalidKey
 from storage.guard import GuardedDocuments
 
@@ -33,6 +34,10 @@ def ref(key: str, table: str = TABLE) -> Ref:
 
 def keys_of(page: Any) -> list[str]:
     return [document.ref.key for document in page.documents]
+
+
+def all_written(outcomes: Sequence[Any]) -> bool:
+    return all(isinstance(outcome, Written) for outcome in outcomes)
 
 
 def all_keys(documents: GuardedDocuments, *, limit: int = 100, **options: Any) -> list[str]:

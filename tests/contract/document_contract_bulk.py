@@ -1,13 +1,24 @@
 """The document contract, for any backend: bulk operations and atomic writes (lines 48 to 59)."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 
 from northstar.errors import AlreadyExists, InvalidRequest, VersionConflict
-from storage.documents import ABSENT, ATOMIC_BYTES, ATOMIC_OPERATIONS, BulkPut, Delete, Increment, Limits, Put, Totals
+from storage.documents import (
+    ABSENT,
+    ATOMIC_BYTES,
+    ATOMIC_OPERATIONS,
+    BulkPut,
+    Delete,
+    Increment,
+    Limits,
+    Put,
+    Totals,
+    Written,
+)
 from storage.errors import CeilingReached, InvalidKey, InvalidValue, ValueTooLarge
-from tests.contract.document_contract import COLLECTION, PARTITION, all_keys, ref, stored
+from tests.contract.document_contract import COLLECTION, PARTITION, all_keys, all_written, ref, stored
 
 
 class DocumentBulkContract:
@@ -19,7 +30,7 @@ class DocumentBulkContract:
     @pytest.mark.line(48)
     def test_a_bulk_is_written_and_read_in_the_order_asked(self, documents):
         keys = [f"k{number}" for number in range(10)]
-        assert documents.put_many([BulkPut(ref(key), {"key": key}) for key in keys]) == [1] * 10
+        assert all_written(documents.put_many([BulkPut(ref(key), {"key": key}) for key in keys]))
         asked = [keys[7], "missing", keys[0], keys[7]]
         found = documents.get_many([ref(key) for key in asked])
         assert [document and document.fields["key"] for document in found] == ["k7", None, "k0", "k7"]
@@ -43,27 +54,30 @@ class DocumentBulkContract:
             ]
         )
         assert [type(outcome) for outcome in outcomes] == [
-            *(int, VersionConflict, AlreadyExists, InvalidValue, InvalidKey, int),
+            *(Written, VersionConflict, AlreadyExists, InvalidValue, InvalidKey, Written),
         ]
         assert "'old'" in outcomes[1].detail
         assert all_keys(documents) == ["a", "c", "old"]
 
     @pytest.mark.line(50)
     def test_a_key_twice_in_a_bulk_is_written_twice_in_order(self, documents):
-        assert documents.put_many([BulkPut(ref("k"), {"n": 1}), BulkPut(ref("k"), {"n": 2})]) == [1, 2]
+        first, second = documents.put_many([BulkPut(ref("k"), {"n": 1}), BulkPut(ref("k"), {"n": 2})])
+        assert first.version < second.version == stored(documents, "k").version
         assert stored(documents, "k").fields == {"n": 2}
 
     @pytest.mark.line(51, 72)
     def test_a_bulk_over_every_services_batch_is_written_whole(self, documents):
         keys = [f"k{number:04}" for number in range(1100)]
-        assert documents.put_many([BulkPut(ref(key), {}) for key in keys]) == [1] * 1100
+        outcomes = documents.put_many([BulkPut(ref(key), {}) for key in keys])
+        assert len(outcomes) == 1100
+        assert all_written(outcomes)
         assert all(documents.get_many([ref(key) for key in keys]))
         assert all_keys(documents, limit=1000) == keys
 
     @pytest.mark.line(48, 51)
     def test_a_bulk_may_go_to_several_partitions(self, documents):
         refs = [ref("k", f"table{number % 3}") for number in range(3)] + [ref("l", "table0")]
-        assert documents.put_many([BulkPut(one, {"table": one.partition[0]}) for one in refs]) == [1] * 4
+        assert all_written(documents.put_many([BulkPut(one, {"table": one.partition[0]}) for one in refs]))
         assert [document.fields["table"] for document in documents.get_many(refs)] == [one.partition[0] for one in refs]
 
     @pytest.mark.line(52)
@@ -84,7 +98,10 @@ class DocumentAtomicContract:
             PARTITION,
             [Delete("gone"), Put("new", {"a": 1}, expect=ABSENT), Increment("n", {"used": 2}), Delete("never was")],
         )
-        assert outcomes == [True, 1, Totals({"used": 3}, 2), False]
+        new, counted = stored(documents, "new"), stored(documents, "n")
+        assert outcomes == [
+            *(True, Written(new.version, new.updated_at), Totals({"used": 3}, counted.version), False),
+        ]
         assert documents.get(ref("gone")) is None
         assert stored(documents, "n").fields == {"used": 3, "kept": "x"}
 
@@ -102,15 +119,16 @@ class DocumentAtomicContract:
     )
     @pytest.mark.parametrize("place", [0, 1, 2])
     def test_one_failing_operation_undoes_all(self, documents, failing, error, place):
-        documents.put(ref("old"), {"n": 1, "text": "x"})
-        documents.put(ref("other"), {"n": 1})
+        old = documents.put(ref("old"), {"n": 1, "text": "x"})
+        other = documents.put(ref("other"), {"n": 1})
+        failing = failing if getattr(failing, "expect", None) != 9 else replace(failing, expect=old.version + 9)
         operations = [Put("new", {"n": 1}), Increment("other", {"n": 1})]
         operations.insert(place, failing)
         with pytest.raises(error):
             documents.write(COLLECTION, PARTITION, operations)
         assert all_keys(documents) == ["old", "other"]
-        assert (stored(documents, "other").fields, stored(documents, "other").version) == ({"n": 1}, 1)
-        assert stored(documents, "old").version == 1
+        assert (stored(documents, "other").fields, stored(documents, "other").version) == ({"n": 1}, other.version)
+        assert stored(documents, "old").version == old.version
 
     @pytest.mark.line(53)
     def test_a_key_twice_in_one_atomic_write_is_refused(self, documents):
@@ -124,12 +142,13 @@ class DocumentAtomicContract:
         with pytest.raises(ValueTooLarge, match="51 operations"):
             documents.write(COLLECTION, PARTITION, operations)
         assert all_keys(documents) == []
-        assert documents.write(COLLECTION, PARTITION, operations[:-1]) == [1] * ATOMIC_OPERATIONS
+        assert all_written(documents.write(COLLECTION, PARTITION, operations[:-1]))
+        assert len(all_keys(documents)) == ATOMIC_OPERATIONS
 
     @pytest.mark.line(56)
     def test_a_mebibyte_is_written_and_more_is_refused(self, documents):
         operations = [Put(f"k{number}", {"a": "x" * (ATOMIC_BYTES // 4 - 20)}) for number in range(4)]
-        assert documents.write(COLLECTION, PARTITION, operations) == [1] * 4
+        assert all_written(documents.write(COLLECTION, PARTITION, operations))
         with pytest.raises(ValueTooLarge):
             documents.write(COLLECTION, PARTITION, [*operations, Put("k5", {"a": "x" * 100})])
         assert len(all_keys(documents)) == 4

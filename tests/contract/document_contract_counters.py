@@ -16,8 +16,11 @@ class DocumentCounterContract:
 
     @pytest.mark.line(34)
     def test_what_is_missing_starts_at_zero(self, documents):
-        assert documents.increment(ref("k"), {"n": 2}) == Totals({"n": 2}, 1)
-        assert documents.increment(ref("k"), {"m": -1, "n": 0}) == Totals({"m": -1, "n": 2}, 2)
+        first = documents.increment(ref("k"), {"n": 2})
+        assert first == Totals({"n": 2}, stored(documents, "k").version)
+        second = documents.increment(ref("k"), {"m": -1, "n": 0})
+        assert second == Totals({"m": -1, "n": 2}, stored(documents, "k").version)
+        assert first.version < second.version
         assert stored(documents, "k").fields == {"n": 2, "m": -1}
 
     @pytest.mark.line(24, 34)
@@ -85,7 +88,6 @@ class DocumentCounterContract:
             list(pool.map(count, range(32)))
         document = stored(documents, "k")
         assert document.fields == {"n": 6400, "money": Decimal("64.00")}
-        assert document.version == 6400
 
     @pytest.mark.line(133)
     @pytest.mark.parametrize(("step", "limit"), [(7, 100), (Decimal("0.07"), Decimal(1))])

@@ -122,7 +122,7 @@ class DocumentValueContract:
     @pytest.mark.line(25, 37)
     def test_the_same_write_twice_changes_the_version_only(self, documents):
         first = documents.put(ref("k"), FLAT)
-        assert documents.put(ref("k"), FLAT) == first + 1
+        assert documents.put(ref("k"), FLAT).version > first.version
         assert stored(documents, "k").fields == FLAT
 
     @pytest.mark.line(26)
@@ -142,10 +142,10 @@ class DocumentValueContract:
         ]
         names += ["id", "_ts", "_etag", "ttl", "floor", "added", "remember", "remembered", "totals", "existed"]
         fields = {name: f"my {name}" for name in names}
-        documents.put(ref("k"), fields)
+        written = documents.put(ref("k"), fields)
         document = stored(documents, "k")
         assert document.fields == fields
-        assert (document.version, document.expires_at) == (1, None)
+        assert (document.version, document.expires_at) == (written.version, None)
 
     @pytest.mark.line(150)
     def test_an_odd_field_name_is_literal(self, documents):

@@ -200,7 +200,7 @@ def test_a_full_disk_stores_nothing_and_harms_nothing(documents, lab):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert log_of(lab).stat().st_size == size
     assert everything(documents) == {"a": ({"n": 1}, 1)}
-    assert documents.put(ref("b"), {"n": 2}) == 1
+    assert documents.put(ref("b"), {"n": 2}).version == 1
 
 
 def test_values_that_json_lacks_are_readable_tags(documents, lab):

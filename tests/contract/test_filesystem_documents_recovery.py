@@ -65,7 +65,7 @@ def test_a_torn_last_line_is_dropped_wherever_it_is_torn(lab, known):
         assert everything(opened) == FILLED
         opened.close()
     opened = driver()
-    assert opened.put(ref("new"), {"n": 1}, expect=ABSENT) == 1
+    assert opened.put(ref("new"), {"n": 1}, expect=ABSENT).version == 1
     opened.close()
     assert lines_of(log_of(lab))[-1]["data"] == {"n": 1}
     assert log_of(lab).read_bytes().startswith(whole)
@@ -183,14 +183,14 @@ def test_a_log_restored_from_a_backup_is_served_as_restored(documents, lab):
     documents.put(ref("b"), {})
     backup.replace(log_of(lab))
     assert everything(documents) == {"a": ({"n": 1}, 1)}
-    assert documents.put(ref("a"), {"n": 3}) == 2
+    assert documents.put(ref("a"), {"n": 3}).version == 2
 
 
 def test_a_removed_folder_is_begun_anew(documents, lab):
     documents.put(ref("a"), {})
     shutil.rmtree(log_of(lab).parent)
     assert documents.get(ref("a")) is None
-    assert documents.put(ref("b"), {}) == 1
+    assert documents.put(ref("b"), {}).version == 1
     assert everything(documents) == {"b": ({}, 1)}
 
 
@@ -211,7 +211,7 @@ def test_compaction_drops_superseded_lines_and_nothing_else(documents, lab):
     assert log_of(lab).stat().st_size < 1_100_000 < 120 * len(BULKY)
     assert everything(documents) == FILLED | {"bulky": ({"n": 119, "text": BULKY}, 120)}
     assert documents.increment(ref("k1"), {"n": 10}, operation_id="op-1").values == {"n": 11}
-    assert documents.put(ref("k2"), {}) == 3
+    assert documents.put(ref("k2"), {}).version == 3
     documents.close()
     assert index_rows(log_of(lab)) == rebuilt_rows(log_of(lab), lab / "copy")
 
@@ -224,7 +224,7 @@ def test_operation_ids_and_tombstones_survive_compaction_and_the_loss_of_the_ind
     log_of(lab).with_suffix(".index").unlink()
     again = driver()
     assert again.increment(ref("k1"), {"n": 10}, operation_id="op-1").values == {"n": 11}
-    assert again.put(ref("k2"), {}, expect=ABSENT) == 3
+    assert again.put(ref("k2"), {}, expect=ABSENT).version == 3
     again.close()
 
 
@@ -237,10 +237,10 @@ def test_old_tombstones_become_a_floor_and_no_version_is_used_twice(documents, l
         rewrite(documents)
         assert {"floor": 5} in lines_of(log_of(lab))
         assert not any(line.get("key") in {"gone", "expired"} for line in lines_of(log_of(lab)))
-        assert documents.put(ref("gone"), {}, expect=ABSENT) == 6
+        assert documents.put(ref("gone"), {}, expect=ABSENT).version == 6
         log_of(lab).with_suffix(".index").unlink()
         again = driver()
-        assert again.put(ref("expired"), {}, expect=ABSENT) == 6
+        assert again.put(ref("expired"), {}, expect=ABSENT).version == 6
         again.close()
 
 
@@ -257,7 +257,7 @@ def test_a_second_driver_sees_a_compaction_of_the_first(documents):
     rewrite(documents)
     assert reader.get(ref("a")).fields == {"n": 1}
     assert reader.get(ref("bulky")).fields["n"] == 119
-    assert reader.put(ref("a"), {"n": 2}) == 2
+    assert reader.put(ref("a"), {"n": 2}).version == 2
     assert documents.get(ref("a")).fields == {"n": 2}
     reader.close()
 
@@ -295,4 +295,4 @@ def test_a_held_lock_stops_writers_after_a_while_and_readers_never(documents, la
         assert everything(documents) == {"a": ({"n": 1}, 1)}
         with pytest.raises(BackendUnavailable, match="locked"):
             documents.put(ref("a"), {"n": 2})
-    assert documents.put(ref("a"), {"n": 2}) == 2
+    assert documents.put(ref("a"), {"n": 2}).version == 2
