@@ -20,11 +20,8 @@ OLDEST = (3, 11)
 
 LOCKS = {
     "requirements/base.txt": [],
-    "requirements/production.txt": ["--extra", "postgres", "--extra", "redis", "-c", "requirements/base.txt"],
-    "requirements/dev.txt": [
-        *("--group", "dev", "--extra", "postgres", "--extra", "redis"),
-        *("-c", "requirements/production.txt"),
-    ],
+    "requirements/production.txt": ["--all-extras", "-c", "requirements/base.txt"],
+    "requirements/dev.txt": ["--group", "dev", "--all-extras", "-c", "requirements/production.txt"],
 }
 
 
