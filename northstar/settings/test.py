@@ -11,7 +11,14 @@ _home = tempfile.mkdtemp(prefix="northstar-test-", dir=os.environ.get("NORTHSTAR
 atexit.register(shutil.rmtree, _home, ignore_errors=True)
 os.environ.setdefault("NORTHSTAR_TEST_HOMES", _home)
 os.environ["NORTHSTAR_HOME"] = _home
-for _name in ("ALLOWED_HOSTS", "DATABASE_URL", "NORTHSTAR_ALLOWED_ROOTS", "NORTHSTAR_SECRETS_DIR", "REDIS_URL"):
+for _name in (
+    "ALLOWED_HOSTS",
+    "DATABASE_URL",
+    "NORTHSTAR_ALLOWED_ENDPOINTS",
+    "NORTHSTAR_ALLOWED_ROOTS",
+    "NORTHSTAR_SECRETS_DIR",
+    "REDIS_URL",
+):
     os.environ.pop(_name, None)
 
 from northstar.settings.lab import *  # noqa: E402, F403
