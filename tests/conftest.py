@@ -21,7 +21,7 @@ from storage.registry import KINDS
 from tests.server import Running, running_server
 
 # Named here because the controlling process of pytest-xdist loads no other conftest.
-pytest_plugins = ("tests.contract.ledger",)
+pytest_plugins = ("tests.contract.ledger", "tests.stack.fixtures")
 
 CAUSE = Cause("user:alice", request_id="req-test")
 TENANT_SCOPES = tuple(scope for scope in SCOPES if scope != ACT_FOR_TENANTS)

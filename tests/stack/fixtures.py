@@ -1,0 +1,162 @@
+"""A fixture per server, started when a test first asks and once per test process, and a place of its own for every test."""
+
+import base64
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from tests.stack import servers
+from tests.stack.processes import Server
+
+REGION = "us-east-1"
+ACCOUNTS = 10**12
+
+
+@dataclass(frozen=True)
+class AwsAccount:
+    """An AWS account that no other test has; its access key is the account's number."""
+
+    endpoint: str
+    access_key: str
+    secret_key: str = field(repr=False)
+    region: str = REGION
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What a boto3 client of the account needs."""
+        return {
+            "endpoint_url": self.endpoint,
+            "region_name": self.region,
+            "aws_access_key_id": self.access_key,
+            "aws_secret_access_key": self.secret_key,
+        }
+
+
+@dataclass(frozen=True)
+class FirestoreProject:
+    """A Google Cloud project that no other test has, at a server without TLS."""
+
+    address: str
+    project: str
+    control_url: str
+
+
+@dataclass(frozen=True)
+class CosmosDatabase:
+    """The name of a database that no other test has and that does not exist yet."""
+
+    url: str
+    key: str = field(repr=False)
+    database: str
+
+
+@dataclass(frozen=True)
+class CosmosServer:
+    """A server and the master key that it takes."""
+
+    server: Server
+    key: str = field(repr=False)
+
+    @property
+    def url(self) -> str:
+        return self.server.url
+
+    def database(self) -> CosmosDatabase:
+        return CosmosDatabase(self.url, self.key, unique("test"))
+
+
+def unique(prefix: str) -> str:
+    """A name that no other test has, of lower-case letters, digits and a hyphen."""
+    return f"{prefix}-{secrets.token_hex(6)}"
+
+
+@pytest.fixture(scope="session")
+def ministack() -> Iterator[Server]:
+    """MiniStack: DynamoDB and S3."""
+    with servers.ministack() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def locked_moto() -> Iterator[Server]:
+    """moto behind one lock: the second opinion for DynamoDB."""
+    with servers.locked_moto() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def firestore_server() -> Iterator[Server]:
+    """Our own Firestore server."""
+    with servers.firestore_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def firestore_emulator() -> Iterator[Server]:
+    """Google's Firestore emulator; skipped where it is not on the machine."""
+    try:
+        starting = servers.firestore_emulator()
+    except servers.NotHere as reason:
+        pytest.skip(f"service: {reason}")
+    with starting as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def cosmos_server() -> Iterator[CosmosServer]:
+    """Our own Cosmos DB server."""
+    key = _cosmos_key()
+    with servers.cosmos_server(key) as server:
+        yield CosmosServer(server, key)
+
+
+@pytest.fixture(scope="session")
+def cosmos_second_opinion() -> Iterator[CosmosServer]:
+    """npm's Cosmos DB server: the second opinion."""
+    with servers.cosmos_second_opinion() as server:
+        yield CosmosServer(server, _cosmos_key())
+
+
+def _cosmos_key() -> str:
+    return base64.b64encode(secrets.token_bytes(64)).decode()
+
+
+def _account(server: Server) -> AwsAccount:
+    return AwsAccount(server.url, f"{secrets.randbelow(ACCOUNTS):012}", secrets.token_urlsafe(30))
+
+
+def _project(server: Server) -> FirestoreProject:
+    return FirestoreProject(server.address, unique("test"), server.control_url)
+
+
+@pytest.fixture
+def aws_account(ministack: Server) -> AwsAccount:
+    return _account(ministack)
+
+
+@pytest.fixture
+def locked_moto_account(locked_moto: Server) -> AwsAccount:
+    return _account(locked_moto)
+
+
+@pytest.fixture
+def firestore_project(firestore_server: Server) -> FirestoreProject:
+    return _project(firestore_server)
+
+
+@pytest.fixture
+def firestore_emulator_project(firestore_emulator: Server) -> FirestoreProject:
+    return _project(firestore_emulator)
+
+
+@pytest.fixture
+def cosmos_database(cosmos_server: CosmosServer) -> CosmosDatabase:
+    return cosmos_server.database()
+
+
+@pytest.fixture
+def cosmos_second_database(cosmos_second_opinion: CosmosServer) -> CosmosDatabase:
+    return cosmos_second_opinion.database()

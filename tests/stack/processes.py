@@ -1,0 +1,147 @@
+"""A server as a process of its own: a free port of 127.0.0.1, ready when it answers by its protocol, gone with the test run."""
+
+import http.client
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import IO
+
+from tests.server import HOST, PROJECT, free_port
+
+START_SECONDS = 30
+STOP_SECONDS = 5
+ATTEMPTS = 3
+TAIL_BYTES = 3000
+POLL_SECONDS = 0.02
+ANSWER_SECONDS = 1
+INHERITED = ("HOME", "LANG", "LD_LIBRARY_PATH", "PATH", "TMPDIR")
+"""What a server sees of our environment: no credential, no setting of ours."""
+LEASH = Path(__file__).with_name("leash.py")
+HTTP2_HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+"""The connection preface and an empty SETTINGS frame (RFC 9113, 3.4 and 6.5)."""
+HTTP2_SETTINGS = 4
+
+Command = Callable[..., Sequence[str]]
+Answers = Callable[[int], bool]
+
+
+class ServerFailed(RuntimeError):
+    """A server did not answer; the message ends with the tail of its log."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that answers at the first of its ports of 127.0.0.1, in the process `pid`."""
+
+    name: str
+    ports: Sequence[int]
+    pid: int
+
+    @property
+    def port(self) -> int:
+        return self.ports[0]
+
+    @property
+    def address(self) -> str:
+        """Host and port, as gRPC clients take them."""
+        return f"{HOST}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.address}"
+
+    @property
+    def control_url(self) -> str:
+        """Where tests steer a server of ours: at its last port."""
+        return f"http://{HOST}:{self.ports[-1]}"
+
+
+@contextmanager
+def running(name: str, command: Command, answers: Answers, *, ports: int = 1) -> Iterator[Server]:
+    """Start `command(*ports)`, wait until `answers(port)` for the first, and stop it at the end.
+
+    To be called on a thread that outlives the server. One that ends before it answers is tried again at other ports,
+    as somebody else may have taken its own.
+    Raises ServerFailed after 3 attempts, or when there is no answer within 30 seconds.
+    """
+    with tempfile.TemporaryFile() as log:
+        for _ in range(ATTEMPTS):
+            chosen = [free_port() for _ in range(ports)]
+            with _process(command(*chosen), log) as process:
+                if _is_ready(process, partial(answers, chosen[0])):
+                    yield Server(name, chosen, process.pid)
+                    return
+                if process.poll() is None:
+                    raise ServerFailed(f"{name} does not answer after {START_SECONDS} seconds:\n{_tail(log)}")
+        raise ServerFailed(f"{name} ended with exit code {process.returncode} before it answered:\n{_tail(log)}")
+
+
+@contextmanager
+def _process(command: Sequence[str], log: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen(
+        [sys.executable, "-I", "-S", str(LEASH), str(os.getpid()), *command],
+        cwd=PROJECT,
+        env={"PYTHONUNBUFFERED": "1", **{name: os.environ[name] for name in INHERITED if name in os.environ}},
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+    )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _is_ready(process: subprocess.Popen[bytes], answers: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + START_SECONDS
+    while process.poll() is None and time.monotonic() < deadline:
+        if answers():
+            return process.poll() is None  # else somebody else answered, at the port that it could not have
+        time.sleep(POLL_SECONDS)  # nothing announces a listening socket to another process
+    return False
+
+
+def _tail(log: IO[bytes]) -> str:
+    size = os.fstat(log.fileno()).st_size
+    return os.pread(log.fileno(), TAIL_BYTES, max(0, size - TAIL_BYTES)).decode(errors="replace")
+
+
+def http_answers(path: str = "/") -> Answers:
+    """Ask for a path over HTTP; any status is an answer."""
+
+    def ask(port: int) -> bool:
+        connection = http.client.HTTPConnection(HOST, port, timeout=ANSWER_SECONDS)
+        try:
+            connection.request("GET", path)
+            connection.getresponse().read()
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+        return True
+
+    return ask
+
+
+def http2_answers(port: int) -> bool:
+    """Greet as gRPC clients do; the answer is the server's SETTINGS frame."""
+    try:
+        with socket.create_connection((HOST, port), ANSWER_SECONDS) as connection:
+            connection.sendall(HTTP2_HELLO)
+            head = connection.recv(9, socket.MSG_WAITALL)
+    except OSError:
+        return False
+    return len(head) == 9 and head[3] == HTTP2_SETTINGS

