@@ -16,9 +16,11 @@ from tests.stack.processes import ServerFailed, http2_answers, http_answers, run
 
 FILES = [sys.executable, "-u", "-m", "http.server", "--bind", HOST]
 ENDED = [sys.executable, "-c", "raise SystemExit('no such licence')"]
-STUBBORN = (
-    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"
-)
+STUBBORN = """
+import http.server, signal, sys
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), http.server.SimpleHTTPRequestHandler).serve_forever()
+"""
 KILLED_RUN = """
 def test_that_never_ends(ministack):
     print("PID", ministack.pid, flush=True)
