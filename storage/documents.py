@@ -157,6 +157,8 @@ class Limits:
     exact_expiry: bool = True
     bounded_increment: bool = True
     strong_reads: bool = True
+    reads_cost: bool = False
+    """Whether the service charges for each read: a quiet stream is then polled less and less often."""
 
 
 class DocumentDriver(Protocol):

@@ -26,6 +26,7 @@ from storage.documents import (
     Expectation,
     Fields,
     Increment,
+    Limits,
     Operation,
     Outcome,
     Page,
@@ -120,6 +121,11 @@ class GuardedDocuments:
         self._lease = lease  # keeps the driver open for as long as this guard is in use
         self._prefix = scope.parts
         self._caller = Caller(kind, served_by, scope, secrets)
+
+    @property
+    def limits(self) -> Limits:
+        """What the driver declares of its service."""
+        return self._driver.limits
 
     @property
     def cache_anchor(self) -> object:

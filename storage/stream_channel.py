@@ -31,6 +31,9 @@ RING_BYTES: Final = 1024 * 1024
 PAGE_EVENTS: Final = 64
 """Events per read: with the largest documents one page is 22 MiB."""
 
+DOUBLINGS: Final = 16
+"""Of the pause between polls of a quiet stream: far beyond any pause that is asked for."""
+
 T = TypeVar("T")
 Key = tuple[Scope, str]
 
@@ -78,12 +81,14 @@ class Source:
     """What every channel of a process reads with.
 
     `open_stream` opens the event streams of a context over the current route; `encode` makes a frame of an event.
+    A stream is polled every `poll_seconds`; where reads cost, one that stays quiet ever more rarely, up to `quiet_poll_seconds`.
     """
 
     open_stream: Callable[[RequestContext], EventStream]
     encode: Callable[[StoredEvent], bytes]
     pool: ReadPool
     poll_seconds: float
+    quiet_poll_seconds: float
 
 
 class Channel:
@@ -105,6 +110,7 @@ class Channel:
         self._ring: deque[Frame] = deque()
         self._ring_bytes = 0
         self._more = False
+        self._quiet_polls = 0
         self._woken = asyncio.Event()
         self._news = asyncio.get_running_loop().create_future()
         self._replays: dict[int, asyncio.Task[_Reading]] = {}
@@ -196,13 +202,19 @@ class Channel:
             self.end(Ending.UNAVAILABLE)
 
     async def _woken_in_time(self) -> bool:
-        pause = self._source.poll_seconds * random.uniform(0.8, 1.2)  # noqa: S311 - jitter, not a secret
+        pause = self._pause() * random.uniform(0.8, 1.2)  # noqa: S311 - jitter, not a secret
         try:
             async with asyncio.timeout(pause):
                 await self._woken.wait()
         except TimeoutError:
             return False
         return True
+
+    def _pause(self) -> float:
+        usual, longest = self._source.poll_seconds, self._source.quiet_poll_seconds
+        if not self.store.reads_cost or usual >= longest:
+            return usual
+        return min(usual * float(2 ** min(self._quiet_polls, DOUBLINGS)), longest)
 
     def _read_polled(self, after: int) -> "_Reading":
         """A poll asks for the head first: it also notices a stream begun anew that is shorter now."""
@@ -240,6 +252,7 @@ class Channel:
         self._more = (
             bool(reading.frames) and not reading.up_to_date
         )  # at a hole there is nothing to read before it closes
+        self._quiet_polls = 0 if reading.frames else self._quiet_polls + 1
         if reading.frames:
             self.head = replace(self.head, position=reading.frames[-1].position, incarnation=reading.incarnation)
         for frame in reading.frames:

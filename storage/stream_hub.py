@@ -20,6 +20,7 @@ class HubSettings:
     """Limits and paces of one process. Seconds, and streams open at once."""
 
     poll_seconds: float
+    quiet_poll_seconds: float
     most_streams: int
     most_streams_per_tenant: int
     threads: int = 8
@@ -41,7 +42,7 @@ class StreamHub:
         self.pool = ReadPool(settings.threads)
         self.closing = False
         self._settings = settings
-        self._source = Source(open_stream, encode, self.pool, settings.poll_seconds)
+        self._source = Source(open_stream, encode, self.pool, settings.poll_seconds, settings.quiet_poll_seconds)
         self._channels: dict[Key, Channel] = {}
         self._listeners: dict[str, int] = {}
         events_appended.connect(self._on_appended)

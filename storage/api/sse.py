@@ -155,6 +155,7 @@ def _pace() -> Pace:
 def _hub_settings() -> HubSettings:
     return HubSettings(
         poll_seconds=settings.NORTHSTAR_SSE_POLL_SECONDS,
+        quiet_poll_seconds=settings.NORTHSTAR_SSE_QUIET_POLL_SECONDS,
         most_streams=settings.NORTHSTAR_SSE_MAX_STREAMS,
         most_streams_per_tenant=settings.NORTHSTAR_SSE_MAX_STREAMS_PER_TENANT,
     )

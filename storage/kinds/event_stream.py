@@ -60,6 +60,11 @@ class EventStream:
     def scope(self) -> Scope:
         return self._documents.scope
 
+    @property
+    def reads_cost(self) -> bool:
+        """Whether the service charges for each read."""
+        return self._documents.limits.reads_cost
+
     def append(self, stream_id: str, events: Sequence[NewEvent]) -> list[StoredEvent]:
         """Append 1 to 24 events (together at most 1 MiB) atomically and return them as stored, in the order given.
 
