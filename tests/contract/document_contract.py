@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import pytest
 
-from storage.documents import Document, Ref, Written
+from storage.documents import BulkPut, Document, Ref, Written
 from storage.errors import InvalidKey
 from storage.guard import GuardedDocuments
 
@@ -100,6 +100,9 @@ ODD_KEYS = [
     *(group for group in ascii_groups() if not any(unicodedata.category(code) == "Cc" for code in group)),
 ]
 
+LOOKALIKES = ["a", "A", "a#b", "a/b", "a\\b", "a%b", "a%2Fb", "\N{GRINNING FACE}", "\u00e9", "e\u0301"]
+TENANTS = ["acme", "acme-corp", "acme_x", "acm", "%", "ACME", "acme#dev", "acme/dev", "acme\\dev", "\u00e9", "e\u0301"]
+
 BAD_KEYS = ["", "\ud800", "a\nb", "a\n", "a\0b", "\x7f", "\x85", *(ascii_groups()[:2])]
 
 
@@ -165,6 +168,20 @@ class DocumentKeyContract:
             assert other.delete(ref("k")) is False
             other.put(ref("k"), {"owner": "another"})
         assert stored(acme, "k").fields == {"owner": "acme"}
+
+    @pytest.mark.line(1, 6, 7, 10, 11)
+    def test_tenants_and_keys_that_look_alike_never_meet(self, open_documents):
+        stores = {tenant: open_documents(tenant) for tenant in TENANTS}
+        refs = [ref(key) for key in LOOKALIKES]
+        for tenant, documents in stores.items():
+            assert all_written(documents.put_many([BulkPut(one, {"owner": tenant}) for one in refs]))
+        for owner in TENANTS:
+            for tenant, documents in stores.items():
+                theirs = LOOKALIKES if TENANTS.index(tenant) >= TENANTS.index(owner) else []
+                assert all_keys(documents) == sorted(theirs, key=str.encode)
+                found = [document for document in documents.get_many(refs) if document]
+                assert {document.fields["owner"] for document in found} == ({tenant} if theirs else set())
+            assert [stores[owner].delete(one) for one in refs] == [True] * len(refs)
 
     @pytest.mark.line(9, 11)
     def test_a_prefix_is_literal_and_ends_where_it_ends(self, documents):
