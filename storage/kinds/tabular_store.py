@@ -21,7 +21,7 @@ BATCH_ITEMS: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A stored record. `version` grows by one per write and is never used twice for a key; `updated_at` is UTC."""
+    """A stored record. `version` grows with every write and is never used twice for a key; `updated_at` is UTC."""
 
     key: str
     data: dict[str, Any]
