@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any, Final
 
 from northstar.errors import BackendNotImplemented, InvalidRequest, UnsupportedBackend
@@ -17,11 +18,21 @@ EMBEDDED: Final = "embedded"
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """A service. `serves` maps a primitive to the dotted path of its driver; None until that driver has landed."""
+    """A service. `serves` maps a primitive to the dotted path of its driver; None until that driver has landed.
+
+    `sdk` is the module that its drivers import at first use, `extra` the optional dependency of Northstar that brings it.
+    """
 
     title: str
     backend_class: str
     serves: dict[str, str | None]
+    sdk: str = ""
+    extra: str = ""
+
+    @property
+    def installed(self) -> bool:
+        """Whether the SDK is here, if it needs one. Nothing of it is imported to know."""
+        return not self.sdk or is_installed(self.sdk)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +47,8 @@ class Kind:
 
 BACKENDS: Final[dict[str, Backend]] = {
     "azure_blob": Backend("Azure Blob Storage", CLOUD, {BLOBS: None}),
-    "cosmos": Backend("Azure Cosmos DB", CLOUD, {DOCUMENTS: None}),
-    "dynamodb": Backend("Amazon DynamoDB", CLOUD, {DOCUMENTS: None}),
+    "cosmos": Backend("Azure Cosmos DB", CLOUD, {DOCUMENTS: None}, sdk="azure.cosmos", extra="azure"),
+    "dynamodb": Backend("Amazon DynamoDB", CLOUD, {DOCUMENTS: None}, sdk="boto3", extra="aws"),
     "filesystem": Backend(
         "Filesystem",
         EMBEDDED,
@@ -46,7 +57,7 @@ BACKENDS: Final[dict[str, Backend]] = {
             DOCUMENTS: "storage.backends.filesystem.FilesystemDocuments",
         },
     ),
-    "firestore": Backend("Google Firestore", CLOUD, {DOCUMENTS: None}),
+    "firestore": Backend("Google Firestore", CLOUD, {DOCUMENTS: None}, sdk="google.cloud.firestore", extra="gcp"),
     "gcs": Backend("Google Cloud Storage", CLOUD, {BLOBS: None}),
     "s3": Backend("Amazon S3", CLOUD, {BLOBS: None}),
 }
@@ -96,6 +107,15 @@ def backends_for(kind: str, mode: str) -> list[str]:
 
 
 @cache
+def is_installed(module: str) -> bool:
+    """Whether the module can be imported, as it was when this process first asked."""
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # a package above it
+        return False
+
+
+@cache
 def load(dotted_path: str) -> Any:
     """Import a class by its dotted path, once."""
     module, _, name = dotted_path.rpartition(".")
@@ -103,7 +123,10 @@ def load(dotted_path: str) -> Any:
 
 
 def driver_class(kind: str, backend_type: str) -> Any:
-    """Return the driver class for a kind on a backend. Raises UnsupportedBackend, BackendNotImplemented."""
+    """Return the driver class for a kind on a backend.
+
+    Raises UnsupportedBackend, or BackendNotImplemented: there is no driver, or its SDK is not installed.
+    """
     backend = backend_named(backend_type)
     path = backend.serves.get(kind_named(kind).primitive)
     if path is None:
@@ -111,5 +134,10 @@ def driver_class(kind: str, backend_type: str) -> Any:
         raise BackendNotImplemented(
             f"No driver serves resource_kind={kind} on backend_type={backend_type.lower()}.",
             fix=f"Choose a backend that serves it: {', '.join(ready)}.",
+        )
+    if not backend.installed:
+        raise BackendNotImplemented(
+            f"The SDK of backend_type={backend_type.lower()} is not installed here.",
+            fix=f"Install northstar[{backend.extra}].",
         )
     return load(path)

@@ -123,7 +123,7 @@ def _backend(backend_type: str, backend: Backend, kind: Kind, allowed: bool) -> 
         "backend_type": backend_type,
         "title": backend.title,
         "backend_class": backend.backend_class,
-        "available": driver is not None,
+        "available": driver is not None and backend.installed,
         "allowed": allowed,
         "config_schema": driver and driver.Config.model_json_schema(),
         "limits": driver and asdict(driver.limits),
