@@ -12,6 +12,7 @@ from django.conf import settings
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
 from northstar.errors import ForbiddenEndpoint, InvalidConfig
+from northstar.origins import parse_origin
 
 REFERENCE_ENV_PREFIX: Final = "NORTHSTAR_SECRET_"
 _REFERENCE: Final = re.compile(r"(env:NORTHSTAR_SECRET_[A-Z0-9_]{1,100}|file:[A-Za-z0-9][A-Za-z0-9._-]{0,99})")
@@ -68,33 +69,17 @@ Root = Annotated[str, AfterValidator(_check_root)]
 """A folder, absolute or below NORTHSTAR_HOME, inside the deployment's allowed roots (links followed before the check)."""
 
 
-_PORTS: Final = {"http": 80, "https": 443}
-
-
 def _check_endpoint(value: str) -> str:
     """Refuse an address that the deployment has not allowed: a route must not make the server call its own network."""
-    scheme, host, port = _origin(value)
-    for allowed in settings.NORTHSTAR_ALLOWED_ENDPOINTS:
-        allowed_scheme, allowed_host, allowed_port = _origin(allowed)
-        if (scheme, host) == (allowed_scheme, allowed_host) and allowed_port in {port, ANY_PORT}:
-            return value
-    raise ForbiddenEndpoint(
-        "This endpoint is not on the deployment's list.",
-        fix="Add it to NORTHSTAR_ALLOWED_ENDPOINTS where the server runs, or leave it out for the service's own.",
-    )
+    origin = parse_origin(value)
+    if not any(origin.is_allowed_by(parse_origin(allowed)) for allowed in settings.NORTHSTAR_ALLOWED_ENDPOINTS):
+        raise ForbiddenEndpoint(
+            "This endpoint is not on the deployment's list.",
+            fix="Add it to NORTHSTAR_ALLOWED_ENDPOINTS where the server runs, or leave it out for the service's own.",
+        )
+    return value
 
 
-def _origin(address: str) -> tuple[str, str, str]:
-    """Return scheme, host and port. Raises ValueError for what is no plain http or https origin."""
-    found = _ORIGIN.fullmatch(address)
-    if found is None:
-        raise ValueError("must be an origin such as https://dynamodb.internal:8000, without a path or credentials")
-    scheme, host, port = found.groups()
-    return scheme, host, port or str(_PORTS[scheme])
-
-
-ANY_PORT: Final = "*"
-_ORIGIN: Final = re.compile(r"(https?)://([a-z0-9.-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}|\*))?/?")
 Endpoint = Annotated[str, AfterValidator(_check_endpoint)]
 """An address to use instead of the service's own, such as an emulator's: only one in NORTHSTAR_ALLOWED_ENDPOINTS."""
 

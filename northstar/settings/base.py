@@ -18,7 +18,7 @@ NORTHSTAR_HOME: Path = Path(env.str("NORTHSTAR_HOME", default="") or BASE_DIR / 
 PORT: int = sources.port(env)
 NORTHSTAR_ALLOWED_ROOTS: list[str] = env.list("NORTHSTAR_ALLOWED_ROOTS", default=[str(NORTHSTAR_HOME)])
 """Folders below which a route may keep data."""
-NORTHSTAR_ALLOWED_ENDPOINTS: list[str] = env.list("NORTHSTAR_ALLOWED_ENDPOINTS", default=[])
+NORTHSTAR_ALLOWED_ENDPOINTS: list[str] = sources.origins(env, "NORTHSTAR_ALLOWED_ENDPOINTS")
 """Origins that a route may name as its endpoint, such as `https://dynamodb.internal` or `http://127.0.0.1:*`; no others."""
 NORTHSTAR_SECRETS_DIR: Path = Path(env.str("NORTHSTAR_SECRETS_DIR", default="") or NORTHSTAR_HOME / "secrets").resolve()
 """The folder that a `file:` secret reference reads from."""

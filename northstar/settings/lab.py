@@ -12,8 +12,8 @@ NORTHSTAR_ENCRYPTION_KEYS = sources.encryption_keys(
 )
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 
-NORTHSTAR_ALLOWED_ENDPOINTS = env.list(
-    "NORTHSTAR_ALLOWED_ENDPOINTS", default=["http://localhost:*", "http://127.0.0.1:*", "http://[::1]:*"]
+NORTHSTAR_ALLOWED_ENDPOINTS = sources.origins(
+    env, "NORTHSTAR_ALLOWED_ENDPOINTS", default=["http://localhost:*", "http://127.0.0.1:*", "http://[::1]:*"]
 )
 
 WHITENOISE_USE_FINDERS = True

@@ -4,12 +4,15 @@ import binascii
 import os
 import secrets
 from base64 import b64decode, b64encode
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.utils import get_random_secret_key
+
+from northstar.origins import parse_origin
 
 ENCRYPTION_KEY_BYTES: Final = 32
 DEFAULT_PORT: Final = 8010
@@ -36,6 +39,17 @@ def port(env: environ.Env) -> int:
     if not 1 <= chosen <= HIGHEST_PORT:
         raise ImproperlyConfigured(f"PORT is {chosen}; 1 to {HIGHEST_PORT} are allowed.")
     return chosen
+
+
+def origins(env: environ.Env, name: str, default: Sequence[str] = ()) -> list[str]:
+    """Return a list of origins, `*` for any port. Raises ImproperlyConfigured for what is none."""
+    listed: list[str] = env.list(name, default=list(default))
+    for origin in listed:
+        try:
+            parse_origin(origin)
+        except ValueError as error:
+            raise ImproperlyConfigured(f"{name}: {origin!a} {error}.") from None
+    return listed
 
 
 def required(env: environ.Env, name: str, fix: str) -> str:
