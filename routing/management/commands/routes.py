@@ -1,4 +1,4 @@
-"""Look at all routes at once: `routes check` asks of each what a save would ask, and writes nothing."""
+"""All routes at once: `routes check` asks of each what a save would ask; `routes prepare` creates what their services need."""
 
 import json
 import sys
@@ -16,13 +16,15 @@ from northstar.inputs import checked
 from routing.admission import RouteDraft, admit
 from routing.api.bodies import RouteIn
 from routing.models import Route, Tenant
+from routing.preparation import Preparation, prepare_routes
+from storage.registry import KINDS
 
 _DRAFTED: Final = tuple(field.name for field in fields(RouteDraft))
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether one route could be saved as it is. `error_code` is empty when it could."""
+    """Whether one route could be saved as it is, or its service prepared. `error_code` is empty when it could."""
 
     route: str
     resource_kind: str
@@ -38,7 +40,7 @@ class Verdict:
 
 
 class Command(BaseCommand):
-    help = "Look at all routes at once."
+    help = "Check all routes, or prepare the services behind them."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True)
@@ -46,29 +48,65 @@ class Command(BaseCommand):
         check.add_argument(
             "--file", type=Path, help="Validate the routes in this JSON file, bodies of POST /routing/routes."
         )
-        check.add_argument("--format", choices=["text", "json"], default="text")
+        prepare = actions.add_parser(
+            "prepare",
+            help="Create what the routes' services need, such as tables; may run again. Exit code 1 on a problem.",
+        )
+        prepare.add_argument("--tenant", help="Only routes of this tenant.")
+        prepare.add_argument("--env", help="Only routes of this environment.")
+        prepare.add_argument("--kind", choices=list(KINDS), help="Only routes of this resource kind.")
+        for action in (check, prepare):
+            action.add_argument("--format", choices=["text", "json"], default="text")
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        verdicts = list(_stored() if options["file"] is None else _in_file(options["file"]))
+        as_json = options["format"] == "json"
+        if options["action"] == "check":
+            verdicts = list(_stored() if options["file"] is None else _in_file(options["file"]))
+            if not as_json:
+                _print_text(Out(self.stdout), verdicts)
+        else:
+            verdicts = list(self._prepared(options, None if as_json else Out(self.stdout)))
         good = all(verdict.ok for verdict in verdicts)
-        if options["format"] == "json":
+        if as_json:
             document = {"ok": good, "routes": [asdict(verdict) for verdict in verdicts]}
             self.stdout.write(json.dumps(document, indent=2))
-        else:
-            _print_text(Out(self.stdout), verdicts)
         if not good:
             sys.exit(1)
+
+    def _prepared(self, options: dict[str, Any], out: Out | None) -> Iterator[Verdict]:
+        """Prepare the routes asked for, telling each as soon as it is done. Raises CommandError when there is none."""
+        asked = {name: options[name] for name in ("tenant", "env", "kind")}
+        found = False
+        for preparation in prepare_routes(**asked):
+            found = True
+            verdict = _verdict_of(preparation)
+            if out:
+                out.line("\t".join(_row(verdict)).rstrip(), GOOD if verdict.ok else BAD)
+            yield verdict
+        if not found:
+            said = ", ".join(f"{name} {value}" for name, value in asked.items() if value)
+            raise CommandError(f"There is no enabled route{f' of {said}' if said else ''}.")
 
 
 def _print_text(out: Out, verdicts: list[Verdict]) -> None:
     if not verdicts:
         out.line("There is no route.")
         return
-    rows = [
-        (v.error_code or "ok", v.route, v.resource_kind, v.place, v.backend_type, v.detail, v.fix) for v in verdicts
-    ]
     styles = [GOOD if verdict.ok else BAD for verdict in verdicts]
-    out.table(("", "Route", "Kind", "Where", "Backend", "Problem", "Fix"), rows, styles)
+    columns = ("", "Route", "Kind", "Where", "Backend", "Problem", "Fix")
+    out.table(columns, [_row(verdict) for verdict in verdicts], styles)
+
+
+def _row(verdict: Verdict) -> tuple[str, ...]:
+    head = (verdict.error_code or "ok", verdict.route, verdict.resource_kind)
+    return (*head, verdict.place, verdict.backend_type, verdict.detail, verdict.fix)
+
+
+def _verdict_of(preparation: Preparation) -> Verdict:
+    route, error = preparation.route, preparation.error
+    place = "/".join(part for part in (route.tenant_id, route.env, route.project_id) if part)
+    facts = (f"{route.id}", route.resource_kind, place, route.backend_type)
+    return Verdict(*facts, error.code, error.told(), error.fix) if error else Verdict(*facts)
 
 
 def _stored() -> Iterator[Verdict]:
