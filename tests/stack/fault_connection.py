@@ -39,12 +39,13 @@ AT_RESPONSES = {Kind.LATENCY, Kind.BLACK_HOLE, Kind.DROP_RESPONSE, Kind.CUT, Kin
 class Fault:
     """A fault while it is set: `left` more times, or until it is over; `amount` in seconds, bytes or bytes per second.
 
-    With `fraction` and `random` each request or response that it could meet is met with that probability.
+    The first `skip` requests or responses pass; each further one is met with the probability `fraction`, drawn from `random`.
     """
 
     kind: Kind = Kind.NOTHING
     amount: float = 0
     left: int | None = None
+    skip: int = 0
     fraction: float = 1
     random: Random = field(default_factory=Random)
     events: int = 0
@@ -53,7 +54,9 @@ class Fault:
 
     async def meets(self, begun: int) -> bool:
         """Whether it meets one of the requests or responses that begin now; counts the event if so."""
-        hit = any(self.random.random() < self.fraction for _ in range(begun))
+        passed = min(begun, self.skip)
+        self.skip -= passed
+        hit = any(self.random.random() < self.fraction for _ in range(begun - passed))
         if not hit or self.left == 0:
             return False
         self.left = None if self.left is None else self.left - 1

@@ -80,9 +80,12 @@ class FaultProxy:
         """Reset the connection when a request comes; the server sees nothing of it."""
         self._set(Fault(Kind.RESET, left=once))
 
-    def drop_response(self, once: int | None = None) -> None:
-        """Reset the connection when a response comes: the server has done what was asked, the client sees nothing of it."""
-        self._set(Fault(Kind.DROP_RESPONSE, left=once))
+    def drop_response(self, once: int | None = None, skip: int = 0) -> None:
+        """Reset the connection when a response comes: the server has done what was asked, the client sees nothing of it.
+
+        The first `skip` responses pass.
+        """
+        self._set(Fault(Kind.DROP_RESPONSE, left=once, skip=skip))
 
     def lose_responses(self, fraction: float, seed: int) -> None:
         """As `drop_response`, for this fraction of the responses, drawn from a generator with the seed."""

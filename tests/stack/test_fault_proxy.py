@@ -72,6 +72,14 @@ def test_a_response_is_dropped_on_a_connection_that_was_open_before(proxy: Fault
     assert counter.calls == 2
 
 
+def test_the_first_responses_may_pass(proxy: FaultProxy, counter: Counter):
+    proxy.drop_response(once=1, skip=2)
+    assert [call_once(proxy), call_once(proxy)] == [counter.body] * 2
+    with pytest.raises(ConnectionResetError):
+        call_once(proxy)
+    assert (counter.calls, proxy.events) == (3, 1)
+
+
 def test_an_interim_answer_is_no_response():
     with socket.create_server((HOST, 0)) as listener, fault_proxy(f"{HOST}:{listener.getsockname()[1]}") as proxy:
         proxy.drop_response(once=1)
