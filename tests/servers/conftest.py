@@ -1,0 +1,15 @@
+"""Accounts at our test servers, one for each test."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.servers.cosmos_lab import Lab, cosmos_lab
+from tests.stack.fixtures import CosmosServer, unique
+
+
+@pytest.fixture
+def cosmos(cosmos_server: CosmosServer) -> Iterator[Lab]:
+    """An account of its own at the Cosmos DB server."""
+    with cosmos_lab(f"{cosmos_server.url}/{unique('account')}", cosmos_server.key) as lab:
+        yield lab
