@@ -18,7 +18,7 @@ class Account:
 
     def __init__(self, consistency: str) -> None:
         self.lock = threading.Lock()
-        self.consistency = consistency
+        self.consistency = self._usual_consistency = consistency
         self.clock = Clock(time.time)
         self.databases: dict[str, Database] = {}
         self.faults: list[Fault] = []
@@ -41,6 +41,7 @@ class Account:
 
     def reset(self) -> None:
         """Forget everything, as if the account were new. Resource ids go on, so no cached one is valid again."""
+        self.consistency = self._usual_consistency
         self.clock.offset = 0.0
         self.databases.clear()
         self.faults.clear()
