@@ -41,7 +41,6 @@ class FirestoreProject:
 
     address: str
     project: str
-    control_url: str
 
 
 @dataclass(frozen=True)
@@ -129,7 +128,7 @@ def _account(server: Server) -> AwsAccount:
 
 
 def _project(server: Server) -> FirestoreProject:
-    return FirestoreProject(server.address, unique("test"), server.control_url)
+    return FirestoreProject(server.address, unique("test"))
 
 
 @pytest.fixture

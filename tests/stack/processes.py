@@ -2,7 +2,6 @@
 
 import http.client
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -25,11 +24,8 @@ ANSWER_SECONDS = 1
 INHERITED = ("HOME", "LANG", "LD_LIBRARY_PATH", "PATH", "TMPDIR")
 """What a server sees of our environment: no credential, no setting of ours."""
 LEASH = Path(__file__).with_name("leash.py")
-HTTP2_HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
-"""The connection preface and an empty SETTINGS frame (RFC 9113, 3.4 and 6.5)."""
-HTTP2_SETTINGS = 4
 
-Command = Callable[..., Sequence[str]]
+Command = Callable[[int], Sequence[str]]
 Answers = Callable[[int], bool]
 
 
@@ -39,15 +35,11 @@ class ServerFailed(RuntimeError):
 
 @dataclass(frozen=True)
 class Server:
-    """A server that answers at the first of its ports of 127.0.0.1, in the process `pid`."""
+    """A server that answers at `port` of 127.0.0.1, in the process `pid`."""
 
     name: str
-    ports: Sequence[int]
+    port: int
     pid: int
-
-    @property
-    def port(self) -> int:
-        return self.ports[0]
 
     @property
     def address(self) -> str:
@@ -58,26 +50,20 @@ class Server:
     def url(self) -> str:
         return f"http://{self.address}"
 
-    @property
-    def control_url(self) -> str:
-        """Where tests steer a server of ours: at its last port."""
-        return f"http://{HOST}:{self.ports[-1]}"
-
 
 @contextmanager
-def running(name: str, command: Command, answers: Answers, *, ports: int = 1) -> Iterator[Server]:
-    """Start `command(*ports)`, wait until `answers(port)` for the first, and stop it at the end.
+def running(name: str, command: Command, answers: Answers) -> Iterator[Server]:
+    """Start `command(port)`, wait until `answers(port)`, and stop it at the end; on a thread that outlives the server.
 
-    To be called on a thread that outlives the server. One that ends before it answers is tried again at other ports,
-    as somebody else may have taken its own.
+    A server that ends before it answers is tried again at another port, as somebody else may have taken its own.
     Raises ServerFailed after 3 attempts, or when there is no answer within 30 seconds.
     """
     with tempfile.TemporaryFile() as log:
         for _ in range(ATTEMPTS):
-            chosen = [free_port() for _ in range(ports)]
-            with _process(command(*chosen), log) as process:
-                if _is_ready(process, partial(answers, chosen[0])):
-                    yield Server(name, chosen, process.pid)
+            port = free_port()
+            with _process(command(port), log) as process:
+                if _is_ready(process, partial(answers, port)):
+                    yield Server(name, port, process.pid)
                     return
                 if process.poll() is None:
                     raise ServerFailed(f"{name} does not answer after {START_SECONDS} seconds:\n{_tail(log)}")
@@ -134,14 +120,3 @@ def http_answers(path: str = "/") -> Answers:
         return True
 
     return ask
-
-
-def http2_answers(port: int) -> bool:
-    """Greet as gRPC clients do; the answer is the server's SETTINGS frame."""
-    try:
-        with socket.create_connection((HOST, port), ANSWER_SECONDS) as connection:
-            connection.sendall(HTTP2_HELLO)
-            head = connection.recv(9, socket.MSG_WAITALL)
-    except OSError:
-        return False
-    return len(head) == 9 and head[3] == HTTP2_SETTINGS

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from tests.server import HOST, PROJECT
-from tests.stack.processes import Server, http2_answers, http_answers, running
+from tests.stack.processes import Server, http_answers, running
 
 HOME_VARIABLE = "NORTHSTAR_TEST_SERVERS"
 JAR_VARIABLE = "NORTHSTAR_FIRESTORE_JAR"
@@ -82,20 +82,23 @@ def _firestore_jar() -> Path:
 
 
 def firestore_server() -> AbstractContextManager[Server]:
-    """Firestore by our own server; tests steer it at `control_url`."""
-
-    def command(port: int, control_port: int) -> Sequence[str]:
-        ports = ["--port", str(port), "--control-port", str(control_port)]
-        return [sys.executable, "-m", "tests.servers.firestore", *ports]
-
-    return running("our Firestore server", command, http2_answers, ports=2)
-
-
-def cosmos_server(key: str) -> AbstractContextManager[Server]:
-    """Cosmos DB by our own server, over plain HTTP, with `key` (base64) as the account's master key."""
+    """Firestore by our own server; tests steer it over HTTP at the same port."""
 
     def command(port: int) -> Sequence[str]:
-        return [sys.executable, "-m", "tests.servers.cosmos", "--port", str(port), "--key", key]
+        return [sys.executable, "-m", "tests.servers.firestore", "--port", str(port)]
+
+    return running("our Firestore server", command, http_answers())
+
+
+def cosmos_server(key: str, consistency: str = "Strong") -> AbstractContextManager[Server]:
+    """Cosmos DB by our own server, over plain HTTP, with `key` (base64) as the account's master key.
+
+    `consistency` is the account's default: Strong is what the driver asks of a real account.
+    """
+
+    def command(port: int) -> Sequence[str]:
+        options = ["--port", str(port), "--key", key, "--consistency", consistency]
+        return [sys.executable, "-m", "tests.servers.cosmos", *options]
 
     return running("our Cosmos DB server", command, http_answers())
 

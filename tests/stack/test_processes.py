@@ -12,7 +12,7 @@ import pytest
 
 from tests.server import HOST, PROJECT
 from tests.stack import processes, servers
-from tests.stack.processes import ServerFailed, http2_answers, http_answers, running
+from tests.stack.processes import ServerFailed, http_answers, running
 
 FILES = [sys.executable, "-u", "-m", "http.server", "--bind", HOST]
 ENDED = [sys.executable, "-c", "raise SystemExit('no such licence')"]
@@ -87,11 +87,6 @@ def test_a_server_sees_no_credential_of_ours(monkeypatch):
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "canary")
     with running("files", lambda port: [*FILES, str(port)], http_answers()) as server:
         assert b"canary" not in Path(f"/proc/{server.pid}/environ").read_bytes()
-
-
-def test_a_server_of_http_1_is_none_of_http_2():
-    with running("files", lambda port: [*FILES, str(port)], http_answers()) as server:
-        assert not http2_answers(server.port)
 
 
 def test_a_killed_test_run_leaves_no_server_behind(tmp_path: Path):

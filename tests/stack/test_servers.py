@@ -1,0 +1,48 @@
+"""Every server of the stack starts, speaks its service's protocol, and gives each test a place of its own."""
+
+import pytest
+from azure.cosmos import CosmosClient
+from google.cloud import firestore
+
+from tests.stack.dynamodb import client_of, create_table
+from tests.stack.fixtures import AwsAccount, CosmosDatabase, FirestoreProject
+
+TWICE = pytest.mark.parametrize("time", ["first", "second"])
+
+
+@TWICE
+@pytest.mark.parametrize("account", ["aws_account", "locked_moto_account"])
+def test_an_account_has_no_tables_of_another_test(request: pytest.FixtureRequest, account: str, time: str):
+    given: AwsAccount = request.getfixturevalue(account)
+    client = client_of(given)
+    assert client.list_tables()["TableNames"] == []
+    create_table(client, "things")
+    assert client.list_tables()["TableNames"] == ["things"]
+
+
+@TWICE
+@pytest.mark.parametrize("project", ["firestore_project", "firestore_emulator_project"])
+def test_a_project_has_no_documents_of_another_test(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, project: str, time: str
+):
+    given: FirestoreProject = request.getfixturevalue(project)
+    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", given.address)
+    client = firestore.Client(project=given.project)
+    document = client.document("things/a")
+    assert not document.get().exists
+    document.set({"n": 1})
+    assert document.get().to_dict() == {"n": 1}
+    client.close()
+
+
+@TWICE
+@pytest.mark.parametrize("database", ["cosmos_database", "cosmos_second_database"])
+def test_a_database_is_new_for_each_test(request: pytest.FixtureRequest, database: str, time: str):
+    given: CosmosDatabase = request.getfixturevalue(database)
+    with CosmosClient(given.url, given.key, enable_endpoint_discovery=False) as client:
+        client.create_database(given.database)
+
+
+def test_credentials_of_the_stack_are_in_no_repr(aws_account: AwsAccount, cosmos_database: CosmosDatabase):
+    assert aws_account.secret_key not in repr(aws_account)
+    assert cosmos_database.key not in repr(cosmos_database)
