@@ -1,0 +1,1 @@
+"""The behaviour contract, run against the service behind a real route."""
