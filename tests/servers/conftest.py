@@ -5,11 +5,20 @@ from collections.abc import Iterator
 import pytest
 
 from tests.servers.cosmos_lab import Lab, cosmos_lab
-from tests.stack.fixtures import CosmosServer, unique
+from tests.servers.firestore_lab import Lab as FirestoreLab
+from tests.servers.firestore_lab import firestore_lab
+from tests.stack.fixtures import CosmosServer, FirestoreProject, unique
 
 
 @pytest.fixture
 def cosmos(cosmos_server: CosmosServer) -> Iterator[Lab]:
     """An account of its own at the Cosmos DB server."""
     with cosmos_lab(f"{cosmos_server.url}/{unique('account')}", cosmos_server.key) as lab:
+        yield lab
+
+
+@pytest.fixture
+def lab(firestore_project: FirestoreProject) -> Iterator[FirestoreLab]:
+    """A project of its own at the Firestore server."""
+    with firestore_lab(firestore_project.address, firestore_project.project) as lab:
         yield lab

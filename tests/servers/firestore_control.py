@@ -1,0 +1,128 @@
+"""The tests' own side of the Firestore test server, over HTTP: reset, faults, counts, the clock, exemptions, expiry.
+
+GET    /                                                         answers when the server does
+DELETE /emulator/v1/projects/<p>/databases/<d>/documents         forget the documents, as on Google's emulator
+POST   /control/faults     {"method", "code", "count", "after", "delay_seconds", "project"}; all but method optional
+DELETE /control/faults
+GET    /control/calls[?project=<p>]                              calls per method since the start or the last DELETE
+DELETE /control/calls
+POST   /control/clock      {"advance_seconds"}
+POST   /control/exemptions {"database", "collection_group", "field"}: that field has no automatic indexes
+POST   /control/reap       {"database", "collection_group", "field"}: delete what that time field says has expired
+"""
+
+import json
+import re
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import grpc
+
+from tests.servers.firestore_errors import Refused
+from tests.servers.firestore_faults import Fault, Faults
+from tests.servers.firestore_fields import get_field, parse_path
+from tests.servers.firestore_limits import Exemption
+from tests.servers.firestore_messages import Write
+from tests.servers.firestore_service import Service
+from tests.servers.firestore_store import Selection
+from tests.servers.firestore_writes import plan_write
+
+Given = Mapping[str, Any]
+
+STOP_POLL_SECONDS = 0.05
+_RESET = re.compile(r"/emulator/v1/(projects/[^/]+/databases/[^/]+)/documents")
+
+
+class Control:
+    """What tests may ask of the server besides Firestore's own calls."""
+
+    def __init__(self, service: Service, faults: Faults) -> None:
+        self._service = service
+        self._faults = faults
+        self._routes: dict[tuple[str, str], Callable[[Given], object]] = {
+            ("GET", "/"): lambda _: "Ok",
+            ("GET", "/control/calls"): lambda given: faults.calls(given.get("project")),
+            ("DELETE", "/control/calls"): lambda _: faults.forget_calls(),
+            ("POST", "/control/faults"): self._arm,
+            ("DELETE", "/control/faults"): lambda _: faults.disarm(),
+            ("POST", "/control/clock"): lambda given: service.clock.advance(given["advance_seconds"]),
+            ("POST", "/control/exemptions"): self._exempt,
+            ("POST", "/control/reap"): self._reap,
+        }
+
+    def answer(self, method: str, path: str, given: Given) -> object:
+        """Return what to answer as JSON. KeyError when there is no such route or a part is missing."""
+        if method == "DELETE" and (match := _RESET.fullmatch(unquote(path))):
+            with self._service.lock:
+                self._service.databases.pop(match.group(1), None)
+            return {}
+        return self._routes[method, path](given)
+
+    def _arm(self, given: Given) -> None:
+        code = grpc.StatusCode[given["code"]] if given.get("code") else None
+        self._faults.arm(Fault(**{**given, "code": code}))
+
+    def _exempt(self, given: Given) -> None:
+        exemption = Exemption(given["collection_group"], parse_path(given["field"]))
+        with self._service.lock:
+            self._service.database(given["database"]).store.exemptions.add(exemption)
+
+    def _reap(self, given: Given) -> dict[str, int]:
+        """Delete the documents whose time has come, as the service's TTL policies do some time later."""
+        path, name = parse_path(given["field"]), given["database"]
+        with self._service.lock:
+            database, now = self._service.database(name), self._service.clock.now()
+            found = database.store.view().select(Selection((), given["collection_group"], deep=True))
+            expired = [
+                each.name
+                for each in found
+                if (value := get_field(each.fields, path)) is not None
+                and value.WhichOneof("value_type") == "timestamp_value"
+                and value.timestamp_value.ToMicroseconds() <= now
+            ]
+            self._service.write(database, [plan_write(Write(delete=each), name) for each in expired])
+        return {"reaped": len(expired)}
+
+
+@contextmanager
+def control_server(service: Service, faults: Faults) -> Iterator[int]:
+    """Serve the control side on a free port of this machine, and yield that port."""
+    control = Control(service, faults)
+
+    class Handler(BaseHTTPRequestHandler):
+        def _answer(self) -> None:
+            parts = urlsplit(self.path)
+            length = int(self.headers.get("Content-Length") or 0)
+            given = json.loads(self.rfile.read(length)) if length else {}
+            query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+            try:
+                self._send(HTTPStatus.OK, control.answer(self.command, parts.path, {**query, **given}))
+            except (KeyError, TypeError, Refused) as error:
+                self._send(HTTPStatus.BAD_REQUEST, f"{self.command} {parts.path}: {error!r}")
+
+        do_GET = do_POST = do_DELETE = _answer  # noqa: N815 - names that the base class calls
+
+        def _send(self, status: HTTPStatus, answer: object) -> None:
+            body = json.dumps(answer).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it so
+            """Say nothing: the server's log is for what goes wrong."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": STOP_POLL_SECONDS}, daemon=True)
+        thread.start()
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()
+            thread.join()

@@ -1,0 +1,165 @@
+"""The Firestore test server's one port: gRPC for the SDK, HTTP for the tests, told apart by a connection's first bytes."""
+
+import asyncio
+import contextlib
+import hmac
+import re
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import grpc
+from google.cloud.firestore_v1.types import firestore
+
+from tests.servers.firestore_control import control_server
+from tests.servers.firestore_errors import Refused, invalid
+from tests.servers.firestore_faults import Fault, Faults
+from tests.servers.firestore_limits import REQUEST_BYTES
+from tests.servers.firestore_messages import Message
+from tests.servers.firestore_service import Service
+
+HOST = "127.0.0.1"
+THREADS = 64
+"""Calls under way at once: more than a test's threads, as calls that are delayed hold one each."""
+CHUNK = 65_536
+GRPC_PREFACE = b"PRI "
+"""The first bytes of every HTTP/2 connection, and of no HTTP/1 request."""
+
+UNARY = {
+    "BatchWrite": firestore.BatchWriteRequest,
+    "BeginTransaction": firestore.BeginTransactionRequest,
+    "Commit": firestore.CommitRequest,
+    "CreateDocument": firestore.CreateDocumentRequest,
+    "DeleteDocument": firestore.DeleteDocumentRequest,
+    "GetDocument": firestore.GetDocumentRequest,
+    "ListCollectionIds": firestore.ListCollectionIdsRequest,
+    "ListDocuments": firestore.ListDocumentsRequest,
+    "Rollback": firestore.RollbackRequest,
+    "UpdateDocument": firestore.UpdateDocumentRequest,
+}
+STREAMING = {
+    "BatchGetDocuments": firestore.BatchGetDocumentsRequest,
+    "RunAggregationQuery": firestore.RunAggregationQueryRequest,
+    "RunQuery": firestore.RunQueryRequest,
+}
+"""The calls that are answered; gRPC itself answers UNIMPLEMENTED to any other."""
+
+_PROJECT = re.compile("projects/([^/]+)")
+
+
+@dataclass
+class Calls:
+    """What surrounds every call: authorization, counts, injected faults, one call at a time, refusals as statuses."""
+
+    service: Service
+    faults: Faults
+    token: str | None
+    stopping: threading.Event = field(default_factory=threading.Event)
+
+    def answer(self, method: str, request: Message, context: grpc.ServicerContext) -> Message:
+        self._authorize(context)
+        fault = self.faults.meet(_project(request), method)
+        if fault is not None and not fault.after:
+            self._fail(fault, context)
+        try:
+            answer = self._apply(method, request)
+        except Refused as refusal:
+            context.abort(refusal.code, refusal.details)
+        if fault is not None and fault.after:
+            self._fail(fault, context)
+        return answer
+
+    def stream(self, method: str, request: Message, context: grpc.ServicerContext) -> Iterator[Message]:
+        yield from self.answer(method, request, context)
+
+    def _apply(self, method: str, request: Message) -> Message:
+        if request.ByteSize() > REQUEST_BYTES:
+            raise invalid(f"Request payload size exceeds the limit: {REQUEST_BYTES} bytes.")
+        with self.service.lock:
+            return getattr(self.service, _function(method))(request)
+
+    def _authorize(self, context: grpc.ServicerContext) -> None:
+        given = dict(context.invocation_metadata()).get("authorization", "")
+        if self.token is not None and not hmac.compare_digest(str(given), f"Bearer {self.token}"):
+            context.abort(grpc.StatusCode.UNAUTHENTICATED, "the request's bearer token is missing or wrong")
+
+    def _fail(self, fault: Fault, context: grpc.ServicerContext) -> None:
+        """Let the fault's time pass and end the call. A call whose caller has gone by then is not applied."""
+        self.stopping.wait(fault.delay_seconds)
+        if not context.is_active():
+            context.abort(grpc.StatusCode.CANCELLED, "the caller has gone")
+        if fault.code is not None:
+            context.abort(fault.code, f"injected by the test: {fault.code.name}")
+
+
+def serve(calls: Calls, port: int) -> None:
+    """Serve gRPC and HTTP on one port of this machine, until the process is asked to end."""
+    backend = _grpc_server(calls)
+    inner = backend.add_insecure_port(f"{HOST}:0")
+    backend.start()
+    with control_server(calls.service, calls.faults) as control:
+        try:
+            asyncio.run(_front(port, inner, control))
+        finally:
+            calls.stopping.set()
+            backend.stop(0).wait()
+
+
+def _grpc_server(calls: Calls) -> grpc.Server:
+    handlers = {name: _handler(name, calls.answer, request, stream=False) for name, request in UNARY.items()}
+    handlers |= {name: _handler(name, calls.stream, request, stream=True) for name, request in STREAMING.items()}
+    generic = grpc.method_handlers_generic_handler("google.firestore.v1.Firestore", handlers)
+    options = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+    return grpc.server(ThreadPoolExecutor(THREADS), handlers=(generic,), options=options)
+
+
+def _handler(method: str, answer: Callable[..., Message], request: Message, *, stream: bool) -> grpc.RpcMethodHandler:
+    kind = grpc.unary_stream_rpc_method_handler if stream else grpc.unary_unary_rpc_method_handler
+
+    def call(message: Message, context: grpc.ServicerContext) -> Message:
+        return answer(method, message, context)
+
+    return kind(call, request.pb().FromString, lambda response: response.SerializeToString())
+
+
+def _function(method: str) -> str:
+    return re.sub("(?<!^)(?=[A-Z])", "_", method).lower()
+
+
+def _project(request: Message) -> str:
+    """Return the project that a request is about, by the first name in it."""
+    for field_name in ("database", "parent", "name"):
+        if match := _PROJECT.match(getattr(request, field_name, "")):
+            return match.group(1)
+    match = _PROJECT.match(request.document.name) if hasattr(request, "document") else None
+    return match.group(1) if match else ""
+
+
+async def _front(port: int, grpc_port: int, http_port: int) -> None:
+    """Take connections and pass their bytes on to the server that they speak to."""
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            first = await reader.readexactly(len(GRPC_PREFACE))
+            inner = grpc_port if first == GRPC_PREFACE else http_port
+            answers, requests = await asyncio.open_connection(HOST, inner)
+            requests.write(first)
+            await asyncio.gather(_pump(reader, requests), _pump(answers, writer))
+        writer.close()
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    async with await asyncio.start_server(connected, HOST, port):
+        await stop.wait()
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(ConnectionError):
+        while chunk := await reader.read(CHUNK):
+            writer.write(chunk)
+            await writer.drain()
+    writer.close()
