@@ -1,0 +1,146 @@
+"""What `compare_and_set` asks of DynamoDB: strong reads of several items, and one atomic, conditional write of several."""
+
+import random
+import time
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from storage.backends.dynamodb_client import Connection
+from storage.backends.dynamodb_errors import ConditionFailed, RequestInvalid
+from storage.backends.dynamodb_items import (
+    Item,
+    item_of,
+    key_of,
+    memory_in,
+    memory_item,
+    memory_key_of,
+    microseconds,
+    partition_name,
+    stored_in,
+)
+from storage.backends.dynamodb_values import size
+from storage.backends.service import WRITE_SECONDS, Change, Memory, Outrun, Place, Stored
+from storage.errors import Throttled, ValueTooLarge
+
+BATCH_KEYS: Final = 100
+"""Keys of one BatchGetItem."""
+SNAPSHOT_KEYS: Final = 10
+"""Documents of the largest size that one TransactGetItems holds in its 4 MB, with room for memories."""
+TRANSACTION_BYTES: Final = 4_000_000
+"""Of the documents that one atomic write may touch: DynamoDB's 4 MB with room for keys and envelopes."""
+
+_NOTHING_THERE: Final = "attribute_not_exists(version)"
+_SAME_VERSION: Final = "version = :before"
+_NO_MEMORY: Final = "attribute_not_exists(expires) OR expires <= :now"
+_LONGEST_PAUSE_SECONDS: Final = 0.5
+
+
+class DynamoDBService:
+    """Implements `Service` over one table."""
+
+    commit_time_is_version = False
+
+    def __init__(self, connection: Connection, table_name: str) -> None:
+        self._connection = connection
+        self._table = table_name
+
+    def load(
+        self, place: Place, keys: Sequence[str], operation_ids: Sequence[str]
+    ) -> tuple[dict[str, Stored], dict[str, Memory]]:
+        """As the seam says: memories and documents in one snapshot, or memories last, so that none is missed that is seen."""
+        partition = partition_name(*place)
+        documents = {key: key_of(partition, key) for key in keys}
+        memories = {operation_id: memory_key_of(partition, operation_id) for operation_id in operation_ids}
+        if memories and len(documents) <= SNAPSHOT_KEYS:
+            found = self._snapshot([*documents.values(), *memories.values()])
+        else:
+            found = self.items(documents.values()) | self.items(memories.values())
+        now = datetime.now(UTC)
+        stored = {key: stored_in(found[name]) for key, one in documents.items() if (name := _name(one)) in found}
+        known = (memory_in(found[name], one, now) for one, key in memories.items() if (name := _name(key)) in found)
+        return stored, {memory.operation_id: memory for memory in known if memory}
+
+    def commit(self, place: Place, changes: Sequence[Change], memories: Sequence[Memory]) -> list[Stored]:
+        """As the seam says."""
+        partition = partition_name(*place)
+        puts = [self._put(partition, change) for change in changes]
+        puts += [self._remember(partition, memory) for memory in memories]
+        if len(puts) == 1:
+            try:
+                self._connection.send("put_item", **puts[0])
+            except ConditionFailed:
+                raise Outrun from None
+        else:
+            self._transact(puts, sum(size(change.after.fields) for change in changes))
+        return [change.after for change in changes]
+
+    def items(self, keys: Iterable[Item]) -> dict[tuple[str, str], Item]:
+        """Read the items of these different keys, strongly consistent; missing ones are left out. Raises as reads do."""
+        left = list(keys)
+        found: dict[tuple[str, str], Item] = {}
+        deadline, idle = time.monotonic() + WRITE_SECONDS, 0
+        while left:
+            asked, left = left[:BATCH_KEYS], left[BATCH_KEYS:]
+            answer = self._connection.send(
+                "batch_get_item", RequestItems={self._table: {"Keys": asked, "ConsistentRead": True}}
+            )
+            items = answer["Responses"].get(self._table, [])
+            found |= {_name(item): item for item in items}
+            unprocessed = answer.get("UnprocessedKeys", {}).get(self._table, {}).get("Keys", [])
+            left += unprocessed
+            deadline, idle = (time.monotonic() + WRITE_SECONDS, 0) if items or not unprocessed else (deadline, idle + 1)
+            if idle:
+                pause_within(deadline, idle)
+        return found
+
+    def _snapshot(self, keys: Sequence[Item]) -> dict[tuple[str, str], Item]:
+        """Read items as they are at one moment. Raises as reads do, also while somebody else keeps writing them."""
+        gets = [{"Get": {"TableName": self._table, "Key": key}} for key in keys]
+        deadline, times = time.monotonic() + WRITE_SECONDS, 0
+        while True:
+            try:
+                answer = self._connection.send("transact_get_items", TransactItems=gets)
+            except Outrun:
+                times += 1
+                pause_within(deadline, times)
+                continue
+            return {_name(one["Item"]): one["Item"] for one in answer["Responses"] if "Item" in one}
+
+    def _transact(self, puts: Sequence[dict[str, Any]], bytes_of_fields: int) -> None:
+        try:
+            self._connection.send("transact_write_items", TransactItems=[{"Put": put} for put in puts])
+        except RequestInvalid:
+            if bytes_of_fields > TRANSACTION_BYTES:
+                raise ValueTooLarge(
+                    f"The atomic write touches documents of {bytes_of_fields} bytes; {TRANSACTION_BYTES} are allowed.",
+                    fix="Increment fewer large documents at once.",
+                ) from None
+            raise
+
+    def _put(self, partition: str, change: Change) -> dict[str, Any]:
+        put: dict[str, Any] = {"TableName": self._table, "Item": item_of(partition, change.key, change.after)}
+        if change.before is None:
+            return put | {"ConditionExpression": _NOTHING_THERE}
+        before = {":before": {"N": str(change.before.version)}}
+        return put | {"ConditionExpression": _SAME_VERSION, "ExpressionAttributeValues": before}
+
+    def _remember(self, partition: str, memory: Memory) -> dict[str, Any]:
+        return {
+            "TableName": self._table,
+            "Item": memory_item(partition, memory),
+            "ConditionExpression": _NO_MEMORY,
+            "ExpressionAttributeValues": {":now": microseconds(datetime.now(UTC))},
+        }
+
+
+def pause_within(deadline: float, times: int) -> None:
+    """Wait, the longer the more often, with jitter. Raises Throttled when the deadline has passed."""
+    if time.monotonic() > deadline:
+        raise Throttled("DynamoDB leaves over what it is asked, again and again.", fix="Raise the table's capacity.")
+    longest = min(0.01 * 2**times, _LONGEST_PAUSE_SECONDS)
+    time.sleep(random.uniform(0, longest))  # noqa: S311 - jitter, not a secret
+
+
+def _name(item: Item) -> tuple[str, str]:
+    return item["pk"]["S"], item["sk"]["S"]

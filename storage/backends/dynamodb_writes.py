@@ -1,0 +1,147 @@
+"""Single writes in one native call each, with the contract's condition; what it cannot decide goes on by compare-and-set."""
+
+import random
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from storage.backends.compare_and_set import UNAVAILABLE_ATTEMPTS, CompareAndSet, new_operation_id
+from storage.backends.decisions import check_expectation, sums
+from storage.backends.dynamodb_client import Connection
+from storage.backends.dynamodb_errors import ConditionFailed, RequestInvalid
+from storage.backends.dynamodb_increments import native_update, totals_of
+from storage.backends.dynamodb_items import item_of, key_of, microseconds, partition_name, stored_in
+from storage.backends.dynamodb_values import Typed
+from storage.backends.service import WRITE_SECONDS, Outrun, Place, Stored, Unanswered, version_at
+from storage.documents import ABSENT, ANY, Delete, Expect, Increment, Operation, Outcome, Put, Totals, Written
+from storage.errors import BackendUnavailable
+from storage.values import checked
+
+_LONGEST_PAUSE_SECONDS: Final = 0.2
+
+_PRESENT: Final = "attribute_not_exists(gone) AND (attribute_not_exists(expires) OR expires > :now)"
+_REPLACE: Final = "attribute_not_exists(version) OR version < :version"
+_CREATE: Final = "attribute_not_exists(version) OR (version < :version AND (attribute_exists(gone) OR expires <= :now))"
+_REPLACE_VERSION: Final = f"version = :expected AND {_PRESENT}"
+_REMOVE: Final = f"version < :version AND {_PRESENT}"
+
+Send = Callable[[str, datetime], Outcome]
+"""Sends the write once, with this operation id at this moment."""
+
+
+class NativeWrites:
+    """The writes whose caller gave no operation id. Each raises what the contract says, or as `CompareAndSet.finish`."""
+
+    def __init__(self, connection: Connection, table_name: str, writes: CompareAndSet, *, epoch: int) -> None:
+        self._connection = connection
+        self._table = table_name
+        self._writes = writes
+        self._epoch = epoch
+
+    def put(self, place: Place, step: Put) -> Written:
+        fields = checked(step.fields)
+
+        def send(operation_id: str, now: datetime) -> Outcome:
+            version = version_at(now, above=step.expect if isinstance(step.expect, int) else 0)
+            after = Stored(version, fields, now, step.expires_at, self._epoch, operation_id)
+            self._put_item(place, step.key, after, *_put_condition(step.expect, version, now))
+            return Written(version, now)
+
+        try:
+            written = self._settled(place, step, send)
+        except ConditionFailed as refusal:
+            _check(step.key, step.expect, _found(refusal))
+            (written,) = self._writes.write(place, [step])
+        except Outrun:
+            (written,) = self._writes.write(place, [step])
+        assert isinstance(written, Written)
+        return written
+
+    def delete(self, place: Place, step: Delete) -> bool:
+        def send(operation_id: str, now: datetime) -> Outcome:
+            version = version_at(now, above=0 if step.expect is ANY else step.expect)
+            trace = Stored(version, {}, now, epoch=self._epoch, operation_id=operation_id, gone=True)
+            self._put_item(place, step.key, trace, *_delete_condition(step.expect, version, now))
+            return True
+
+        try:
+            return self._settled(place, step, send) is True
+        except ConditionFailed as refusal:
+            found = _found(refusal)
+            _check(step.key, step.expect, found)
+            if found is None:
+                return False
+        except Outrun:
+            pass
+        return self._writes.write(place, [step]) == [True]
+
+    def increment(self, place: Place, step: Increment) -> Totals:
+        def send(operation_id: str, now: datetime) -> Outcome:
+            update = native_update(step, now=now, epoch=self._epoch, operation_id=operation_id)
+            if update is None:
+                raise Outrun
+            key = key_of(partition_name(*place), step.key)
+            answer = self._connection.send("update_item", TableName=self._table, Key=key, **update)
+            return totals_of(step, answer["Attributes"])
+
+        try:
+            totals = self._settled(place, step, send)
+        except ConditionFailed as refusal:
+            found = _found(refusal)
+            if found:
+                sums(step, found.fields)  # raises what the caller is told
+            totals = self._writes.increment(place, step)
+        except (Outrun, RequestInvalid):
+            totals = self._writes.increment(place, step)
+        assert isinstance(totals, Totals)
+        return totals
+
+    def _settled(self, place: Place, step: Operation, send: Send) -> Outcome:
+        """Send until it is answered; what surely was not applied is sent again. Raises ConditionFailed or Outrun as sent."""
+        operation_id, started = new_operation_id(), datetime.now(UTC)
+        deadline, failures = time.monotonic() + WRITE_SECONDS, 0
+        while True:
+            try:
+                return send(operation_id, datetime.now(UTC))
+            except Unanswered:
+                return self._writes.finish(place, step, operation_id, started)
+            except BackendUnavailable:
+                failures += 1
+                if failures == UNAVAILABLE_ATTEMPTS or time.monotonic() > deadline:
+                    raise
+                time.sleep(random.uniform(0, _LONGEST_PAUSE_SECONDS * failures))  # noqa: S311 - jitter, not a secret
+
+    def _put_item(self, place: Place, key: str, after: Stored, condition: str, values: dict[str, Typed]) -> None:
+        self._connection.send(
+            "put_item",
+            TableName=self._table,
+            Item=item_of(partition_name(*place), key, after),
+            ConditionExpression=condition,
+            ExpressionAttributeValues=values,
+            ReturnValuesOnConditionCheckFailure="ALL_OLD",
+        )
+
+
+def _put_condition(expect: Expect, version: int, now: datetime) -> tuple[str, dict[str, Typed]]:
+    if expect is ANY:
+        return _REPLACE, {":version": {"N": str(version)}}
+    if expect is ABSENT:
+        return _CREATE, {":version": {"N": str(version)}, ":now": microseconds(now)}
+    return _REPLACE_VERSION, {":expected": {"N": str(expect)}, ":now": microseconds(now)}
+
+
+def _delete_condition(expect: Any, version: int, now: datetime) -> tuple[str, dict[str, Typed]]:
+    if expect is ANY:
+        return _REMOVE, {":version": {"N": str(version)}, ":now": microseconds(now)}
+    return _REPLACE_VERSION, {":expected": {"N": str(expect)}, ":now": microseconds(now)}
+
+
+def _found(refusal: ConditionFailed) -> Stored | None:
+    """Return the document that was found instead, if one was there."""
+    stored = stored_in(refusal.found) if refusal.found else None
+    return stored if stored and stored.present(datetime.now(UTC)) else None
+
+
+def _check(key: str, expect: Expect, found: Stored | None) -> None:
+    check_expectation(key, expect, version=found.version if found else 0, present=found is not None)
