@@ -30,7 +30,7 @@ def flip_objects(stage: Stage, key: str) -> None:
     path = stage.object_path(key)
     earlier = stage.demo.need("PUT", path, body=content)
     first = checksums(stage.first_root)
-    report.say(f"  POST {ROUTES}: object_store of t_demo/demo from {FIRST_ROOT} to {SECOND_ROOT}")
+    report.say(f"  POST {ROUTES}: object_store of t_demo/{stage.env} from {FIRST_ROOT} to {SECOND_ROOT}")
     route = point_objects_at(stage, SECOND_ROOT, RATIONALE).json
     missing = stage.demo.call("GET", path)
     report.equal("the flip is in force at once; data stays where it was written", "404 NOT_FOUND", missing.summary())

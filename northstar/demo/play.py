@@ -13,20 +13,20 @@ from typing import Final, NoReturn
 from django.conf import settings
 
 from northstar.demo.client import Client
+from northstar.demo.documents import DocumentBackend, documents_on
 from northstar.demo.events import tell_history
 from northstar.demo.files import keep_files
 from northstar.demo.flip import flip_objects, point_objects_at
 from northstar.demo.refusals import try_what_is_forbidden
 from northstar.demo.report import Report
 from northstar.demo.server import running_server
-from northstar.demo.stage import API, EMPTY_ENV, ENV, FIRST_ROOT, OTHER_TENANT, Stage
+from northstar.demo.stage import API, EMPTY_ENV, FIRST_ROOT, OTHER_TENANT, Stage
 from northstar.demo.table import clear_table, keep_dependencies
 from northstar.modes import LAB, SYSTEM_TENANT
 from northstar.quickstart import (
     DEFAULT_ENV,
     DEMO_TENANT,
     TENANT_SCOPES,
-    ensure_filesystem_routes,
     ensure_tenant,
     one_at_a_time,
     prepare,
@@ -47,29 +47,34 @@ class _Tokens:
     operator: str
 
 
-def play(report: Report, *, keep: bool) -> None:
-    """Run every part against a server of its own, and write what was seen into the report.
+def play(report: Report, *, keep: bool, backend: DocumentBackend | None = None) -> None:
+    """Run every part against a server of its own, and write what was seen into the report; documents lie on `backend`, if any.
 
     Its keys are revoked afterwards, and its objects and records deleted unless `keep`; events, being append-only, stay.
     Runs that start at the same time follow one another.
-    Raises ServerFailed, or UnexpectedAnswer when a step cannot go on.
+    Raises ServerFailed, UnexpectedAnswer when a step cannot go on, or what saving and preparing a route on `backend` raises.
     """
     home = Path(settings.NORTHSTAR_HOME)
     project = Path(settings.BASE_DIR)
     prepare("")
     ensure_tenant(OTHER_TENANT, "Somebody else", LAB)
-    for tenant in (DEMO_TENANT, OTHER_TENANT):
-        ensure_filesystem_routes(tenant, ENV)
     alone = one_at_a_time(home / ".demo.lock")
-    with _ends_on_sigterm(), alone, _keys() as tokens, running_server(project, home / "demo-server.log") as url:
+    with (
+        _ends_on_sigterm(),
+        alone,
+        documents_on(backend, report, keep=keep) as env,
+        _keys(env) as tokens,
+        running_server(project, home / "demo-server.log") as url,
+    ):
         report.say(f"A server of our own answers at {url}; its state is in {home}")
         stage = Stage(
             report=report,
             project=project,
             home=home,
+            env=env,
             run=secrets.token_hex(4),
-            demo=Client(url, tokens.demo, {"X-Env": ENV}),
-            other=Client(url, tokens.other, {"X-Env": ENV}),
+            demo=Client(url, tokens.demo, {"X-Env": env}),
+            other=Client(url, tokens.other, {"X-Env": env}),
             operator=Client(url, tokens.operator, {"X-Env": DEFAULT_ENV}),
         )
         _perform(stage, keep=keep)
@@ -101,9 +106,9 @@ def _delete_objects(stage: Stage) -> None:
 
 
 @contextmanager
-def _keys() -> Iterator[_Tokens]:
+def _keys(env: str) -> Iterator[_Tokens]:
     """Issue the demo's three keys, for as long as the block runs."""
-    envs, expires_at = (ENV, EMPTY_ENV), datetime.now(UTC) + KEY_LIFETIME
+    envs, expires_at = (env, EMPTY_ENV), datetime.now(UTC) + KEY_LIFETIME
     issued = [
         issue_key(DEMO_TENANT, "demo", TENANT_SCOPES, envs=envs, expires_at=expires_at, cause=CAUSE),
         issue_key(OTHER_TENANT, "demo", TENANT_SCOPES, envs=envs, expires_at=expires_at, cause=CAUSE),

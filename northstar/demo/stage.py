@@ -11,6 +11,7 @@ from northstar.demo.client import Client
 from northstar.demo.report import Report
 
 ENV: Final = "demo"
+"""Where the demo's routes are, unless it runs on another backend."""
 EMPTY_ENV: Final = "demo-empty"
 """An environment that no route covers."""
 OTHER_TENANT: Final = "t_demo_other"
@@ -23,12 +24,13 @@ API: Final = "/api/v1"
 class Stage:
     """One run. `demo`, `other` and `operator` hold keys of t_demo, of another tenant and of t_system.
 
-    `run` is new for every run: objects carry it in their keys, so no run sees what another has kept.
+    `run` is new for every run: objects carry it in their keys, so no run sees what another has kept. `env` holds the routes.
     """
 
     report: Report
     project: Path
     home: Path
+    env: str
     run: str
     demo: Client
     other: Client
