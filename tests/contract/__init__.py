@@ -15,5 +15,6 @@ pytest.register_assert_rewrite(
     "tests.contract.document_contract_listing",
     "tests.contract.document_contract_values",
     "tests.contract.document_contract_writes",
+    "tests.contract.fault_contract",
     "tests.contract.stream_contract",
 )
