@@ -94,6 +94,8 @@ def configure(*, readable: bool) -> None:
                 "django.security.DisallowedHost": {"level": "CRITICAL"},
                 "_granian": {"level": "WARNING"},
                 "granian": {"level": "WARNING"},
+                # The cloud SDKs tell of every request, data and headers included.
+                **{sdk: {"level": "WARNING"} for sdk in ("azure", "boto3", "botocore", "google", "urllib3")},
             },
         }
     )

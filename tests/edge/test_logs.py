@@ -86,6 +86,17 @@ def test_no_canary_reaches_the_log(form):
     assert "ValueError" in done.stderr
 
 
+@pytest.mark.parametrize(
+    "sdk", ["azure.cosmos._cosmos_http_logging_policy", "botocore.endpoint", "urllib3.connectionpool"]
+)
+def test_an_sdk_tells_nothing_of_its_requests(sdk):
+    script = (
+        f"import logging, northstar.logs as logs; logs.configure(readable=True); logging.getLogger({sdk!r}).info('x')"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+
+
 def test_production_lines_are_json_with_request_and_tenant():
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, "json", CANARY],
