@@ -1,0 +1,218 @@
+"""The SDK's client: built at first use, once per driver and process, and anew after a fork; one deadline for every call.
+
+The SDK re-sends nothing. What it would do by itself on a throttle or a lost answer, the layers above do, knowing the write.
+"""
+
+# ruff: noqa: PLC0415 - the SDK is imported at first use
+
+import base64
+import binascii
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from storage.backends.cosmos_config import SESSION, CosmosConfig
+from storage.backends.cosmos_errors import PREPARE_FIX, Missing, TooLate, translated
+from storage.backends.service import CONNECT_SECONDS, READ_SECONDS
+from storage.config import reveal
+from storage.errors import BackendRejected, BackendUnavailable
+
+if TYPE_CHECKING:
+    from azure.core.credentials import TokenCredential
+    from azure.core.pipeline.transport import RequestsTransport
+    from azure.cosmos import ContainerProxy, CosmosClient
+    from azure.cosmos.documents import ConnectionPolicy, DatabaseAccount
+
+CALL_SECONDS: Final = 10.0
+"""No request of one call is sent later, or awaited longer, than this after the call began."""
+CONNECTIONS: Final = 64
+"""Connections kept open; more threads than that open some of their own for a moment."""
+
+_QUIET: Final = logging.getLogger("northstar.cosmos")
+"""The SDK tells each request and its headers at INFO, tenants and keys among them: nobody asked for that."""
+_QUIET.setLevel(logging.WARNING)
+
+T = TypeVar("T")
+
+
+class Connection:
+    """The client of one driver. Every call of the SDK goes through `call` or `call_client`."""
+
+    def __init__(self, config: CosmosConfig) -> None:
+        self._config = config
+        self._closed = False
+        self._started = threading.local()
+        self._pid = os.getpid()
+        self._building = threading.Lock()
+        self._client: CosmosClient | None = None
+        self._container: ContainerProxy | None = None
+
+    def call(self, ask: "Callable[[ContainerProxy], T]", *, write: bool) -> T:
+        """Return what `ask` makes of the container.
+
+        Raises Missing, Taken or Refused as the service answers, and Throttled, Unanswered, BackendUnavailable or BackendRejected.
+        """
+        container = self.container()
+        return self._run(lambda: ask(container), write=write)
+
+    def call_client(self, ask: "Callable[[CosmosClient], T]") -> T:
+        """Return what `ask` makes of the client; the container need not exist. Raises as `call`."""
+        client = self.client()
+        return self._run(lambda: ask(client), write=False)
+
+    def client(self) -> "CosmosClient":
+        """Return the SDK's client. Raises BackendRejected for an account whose reads may be stale."""
+        self._refuse_closed()
+        if self._pid != os.getpid():  # a child must not share its parent's sockets
+            self._pid, self._building, self._client, self._container = os.getpid(), threading.Lock(), None, None
+        if self._client is None:
+            with self._building:
+                if self._client is None:
+                    self._client = self._run(self._built, write=False)
+        return self._client
+
+    def container(self) -> "ContainerProxy":
+        """Return the SDK's container. Raises BackendRejected where there is none."""
+        client = self.client()
+        self._refuse_closed()
+        if self._container is None:
+            container = client.get_database_client(self._config.database).get_container_client(self._config.container)
+            try:
+                self._run(container.read, write=False)  # the SDK would do it at the first call, and tell less of a 404
+            except Missing:
+                raise missing(self._config) from None
+            self._container = container
+        return self._container
+
+    def close(self) -> None:
+        """Close all sockets; a second call is harmless."""
+        self._closed = True
+        client, self._client, self._container = self._client, None, None
+        if client is not None and self._pid == os.getpid():
+            client.close()
+
+    def _refuse_closed(self) -> None:
+        if self._closed:
+            raise BackendUnavailable("This store is closed: its route has changed.", fix="Open it again.")
+
+    def _run(self, ask: Callable[[], T], *, write: bool) -> T:
+        from azure.core.exceptions import AzureError
+
+        self._started.at = time.monotonic()
+        try:
+            return ask()
+        except AzureError as error:
+            self._refuse_closed()
+            raise translated(error, write=write) from error
+
+    def _built(self) -> "CosmosClient":
+        from azure.cosmos import CosmosClient
+
+        client = CosmosClient(
+            self._config.endpoint,
+            _credential(self._config),
+            consistency_level="Session" if self._config.consistency == SESSION else None,
+            connection_policy=_policy(),
+            transport=_transport(self._remaining),
+            retry_total=0,
+            retry_connect=0,
+            retry_read=0,
+            retry_status=0,
+            enable_compact_utf8_item_writes=True,
+            logger=_QUIET,
+        )
+        if self._config.consistency != SESSION:
+            check_strong(client.get_database_account())
+        return client
+
+    def _remaining(self) -> float:
+        """Seconds left for this thread's call; the SDK's own threads always have a whole one."""
+        started = getattr(self._started, "at", None)
+        return CALL_SECONDS if started is None else CALL_SECONDS - (time.monotonic() - started)
+
+
+def check_strong(account: "DatabaseAccount") -> None:
+    """Refuse an account whose reads may be older than another process's writes. Raises BackendRejected."""
+    level = (account.ConsistencyPolicy or {}).get("defaultConsistencyLevel")
+    one_region_writes = len(account.WritableLocations) <= 1
+    if level == "Strong" or (level == "BoundedStaleness" and one_region_writes):
+        return
+    raise BackendRejected(
+        f"The account's default consistency is {level}: a read may miss what another process has written.",
+        fix="Set the account's default consistency to Strong, or to Bounded Staleness with one write region.",
+    )
+
+
+def missing(config: CosmosConfig) -> BackendRejected:
+    """The refusal of a container that does not exist."""
+    return BackendRejected(
+        f"The container {config.container} of the database {config.database} does not exist.", fix=PREPARE_FIX
+    )
+
+
+def _credential(config: CosmosConfig) -> "str | TokenCredential":
+    if config.key is not None:
+        return _signing_key(reveal(config.key))
+    from azure.identity import AzureAuthorityHosts, ClientSecretCredential, DefaultAzureCredential
+
+    clouds = {"cn": AzureAuthorityHosts.AZURE_CHINA, "us": AzureAuthorityHosts.AZURE_GOVERNMENT}
+    ending = config.endpoint.rstrip("/").removesuffix(":443").rpartition(".")[2]
+    authority = clouds.get(ending, AzureAuthorityHosts.AZURE_PUBLIC_CLOUD)
+    if config.client_secret is not None:
+        return ClientSecretCredential(
+            config.tenant_id or "", config.client_id or "", reveal(config.client_secret), authority=authority
+        )
+    if config.client_id is None:
+        return DefaultAzureCredential(authority=authority)
+    return DefaultAzureCredential(authority=authority, managed_identity_client_id=config.client_id)
+
+
+def _signing_key(key: str) -> str:
+    try:
+        base64.b64decode(key, validate=True)
+    except (binascii.Error, ValueError):
+        raise BackendRejected("The account key is no Base64.", fix="Copy a key of the account anew.") from None
+    return key
+
+
+def _policy() -> "ConnectionPolicy":
+    """Deadlines, and no second sending: neither to this region nor to another.
+
+    The keyword `retry_throttle_total=0` would mean the default of nine, so the throttle's number is set on the object.
+    """
+    from azure.cosmos._retry_options import RetryOptions
+    from azure.cosmos.documents import ConnectionPolicy
+
+    policy = ConnectionPolicy()
+    policy.RequestTimeout = CONNECT_SECONDS  # type: ignore[assignment]  # seconds, and the SDK hands them on as they are
+    policy.DBAConnectionTimeout = CONNECT_SECONDS  # type: ignore[assignment]
+    policy.ReadTimeout = READ_SECONDS
+    policy.EnableEndpointDiscovery = False  # the account's own address leads to the region that writes, reads too
+    policy.RetryOptions = RetryOptions(max_retry_attempt_count=0)
+    return policy
+
+
+def _transport(remaining: Callable[[], float]) -> "RequestsTransport":
+    """An HTTP transport that keeps to the deadline, and to the route: no proxy, `.netrc` or bundle of the environment."""
+    import requests
+    from azure.core.exceptions import ServiceRequestError
+    from azure.core.pipeline.transport import RequestsTransport
+    from requests.adapters import HTTPAdapter
+
+    class Transport(RequestsTransport):  # type: ignore[misc]  # it has no types
+        def send(self, request: Any, **kwargs: Any) -> Any:
+            left = remaining()
+            if left <= 0 or self.session is None:
+                raise ServiceRequestError("no time is left", error=TooLate())
+            kwargs["read_timeout"] = min(kwargs.get("read_timeout", READ_SECONDS), left)
+            kwargs["connection_timeout"] = min(kwargs.get("connection_timeout", CONNECT_SECONDS), left)
+            return super().send(request, **kwargs)
+
+    session = requests.Session()
+    session.trust_env = False
+    session.mount("http://", HTTPAdapter(pool_connections=2, pool_maxsize=CONNECTIONS))
+    session.mount("https://", HTTPAdapter(pool_connections=2, pool_maxsize=CONNECTIONS))
+    return Transport(session=session)

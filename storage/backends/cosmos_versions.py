@@ -1,0 +1,29 @@
+"""The versions that one driver gives: the time in microseconds, always above every version that it has given or seen.
+
+So a writer that has read a document writes a later version, even where its clock is behind that of the one who wrote it.
+"""
+
+import threading
+from datetime import datetime
+
+from storage.backends.service import version_at
+
+
+class Versions:
+    """Shared by all threads of a driver."""
+
+    def __init__(self) -> None:
+        self._last = 0
+        self._lock = threading.Lock()
+
+    def next(self, now: datetime, *, above: int = 0) -> int:
+        """Return a version that this driver has never given, above `above`."""
+        with self._lock:
+            self._last = version_at(now, above=max(above, self._last))
+            return self._last
+
+    def saw(self, version: int) -> None:
+        """Take note of a version that the service told."""
+        if version > self._last:
+            with self._lock:
+                self._last = max(version, self._last)

@@ -1,0 +1,45 @@
+"""What the tests of the Cosmos driver share: a config for the test server, and the server's control plane."""
+
+import json
+from typing import Any
+from urllib.request import Request, urlopen
+
+from pydantic import SecretStr
+
+from storage.backends.cosmos_config import CosmosConfig
+from tests.stack.fixtures import CosmosDatabase
+
+BACKEND = "cosmos (emulator: our own server)"
+
+
+def cosmos_config(database: CosmosDatabase, **changes: Any) -> CosmosConfig:
+    """Return a config for a database of the test server, or of a proxy before it (`endpoint`)."""
+    fields = {"endpoint": database.url, "database": database.database, "key": SecretStr(database.key), **changes}
+    return CosmosConfig(**fields)
+
+
+class Control:
+    """The test server's control plane: its clock, its faults, and what it counts."""
+
+    def __init__(self, url: str) -> None:
+        self._url = f"{url.rstrip('/')}/_test"
+
+    def fault(self, status: int, **options: Any) -> None:
+        """Answer the next request with a status; see the server's `Fault`."""
+        self._ask("POST", "faults", {"status": status, **options})
+
+    def clock(self, offset_seconds: float) -> None:
+        """Move the server's clock."""
+        self._ask("POST", "clock", {"offset_seconds": offset_seconds})
+
+    def forget_counts(self) -> None:
+        self._ask("DELETE", "counters")
+
+    def counts(self) -> dict[str, int]:
+        """Requests by kind since they were last forgotten."""
+        return dict(json.loads(self._ask("GET", "counters")))
+
+    def _ask(self, method: str, path: str, body: Any = None) -> bytes:
+        data = None if body is None else json.dumps(body).encode()
+        with urlopen(Request(f"{self._url}/{path}", data=data, method=method), timeout=5) as answer:
+            return bytes(answer.read())
