@@ -47,7 +47,13 @@ class Kind:
 
 BACKENDS: Final[dict[str, Backend]] = {
     "azure_blob": Backend("Azure Blob Storage", CLOUD, {BLOBS: None}),
-    "cosmos": Backend("Azure Cosmos DB", CLOUD, {DOCUMENTS: None}, sdk="azure.cosmos", extra="azure"),
+    "cosmos": Backend(
+        "Azure Cosmos DB",
+        CLOUD,
+        {DOCUMENTS: "storage.backends.cosmos.CosmosDocuments"},
+        sdk="azure.cosmos",
+        extra="azure",
+    ),
     "dynamodb": Backend("Amazon DynamoDB", CLOUD, {DOCUMENTS: None}, sdk="boto3", extra="aws"),
     "filesystem": Backend(
         "Filesystem",
