@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.commands.clouds import CLOUDS, config_of
 from tests.commands.conftest import PROJECT, SECONDS, document, run_manage
 from tests.contract import route_blobs, route_documents
 
@@ -38,6 +39,15 @@ create_route(RouteDraft(
     resource_kind="tabular_store", tenant_id="initech", backend_type="vault", config={"place": "here"}
 ), Cause("test"))
 call_command("conformance", "--tenant", "initech", "--kind", "tabular_store")
+"""
+ROUTE = """
+import json, sys, django
+django.setup()
+from routing.changes import Cause, RouteDraft, put_route
+backend, config = sys.argv[1:]
+put_route(RouteDraft(
+    resource_kind="tabular_store", tenant_id="t_demo", env=backend, backend_type=backend, config=json.loads(config)
+), Cause("test"))
 """
 
 
@@ -98,6 +108,16 @@ def test_objects_are_tried_by_the_suites_of_objects(home):
     options = ("--tenant", "t_demo", "--kind", "object_store", "--lines", "6")
     assert document(run_manage(home, "conformance", *options, "--format", "json"))["lines"]["6"]["passed"] == 4
     assert _left(home) == []
+
+
+@pytest.mark.parametrize("backend", CLOUDS)
+def test_a_cloud_route_is_tried_on_its_own_service_and_left_as_it_was(home, request, backend):
+    assert _script(home, ROUTE, backend, json.dumps(config_of(request, backend))).returncode == 0
+    assert document(run_manage(home, "routes", "prepare", "--env", backend, "--format", "json"))["ok"]
+    options = (*TABLES, "--env", backend, "--format", "json")
+    done = run_manage(home, *options, "--lines", "10-11,47,60,67-72")
+    assert {entry["verdict"] for entry in document(done)["lines"].values()} == {"passed"}
+    assert document(run_manage(home, *options, "--clean"))["cleaned"] == []
 
 
 def test_a_line_that_fails_is_exit_code_one_with_what_was_seen(home):

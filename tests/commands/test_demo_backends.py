@@ -1,6 +1,5 @@
 """demo --backend does the main job with the documents on a cloud service, and leaves no route that leads to it."""
 
-from collections.abc import Callable
 from functools import partial
 from io import StringIO
 from pathlib import Path
@@ -15,6 +14,7 @@ from northstar.demo.stage import OTHER_TENANT
 from northstar.modes import LAB
 from northstar.quickstart import DEMO_TENANT, ensure_tenant
 from routing.models import Route
+from tests.commands.clouds import CLOUDS, config_of
 from tests.commands.conftest import Run, document, run_manage
 
 pytestmark = pytest.mark.server
@@ -23,26 +23,9 @@ pytestmark = pytest.mark.server
 @pytest.fixture
 def options(request: pytest.FixtureRequest, backend: str) -> list[str]:
     """How the demo is told where the backend is."""
-    make: Callable[..., list[str]] = {"cosmos": _cosmos, "dynamodb": _dynamodb, "firestore": _firestore}[backend]
-    fixture = {"cosmos": "cosmos_database", "dynamodb": "aws_account", "firestore": "firestore_project"}[backend]
-    return ["--backend", backend, *make(request.getfixturevalue(fixture))]
-
-
-def _cosmos(place) -> list[str]:
-    return ["--endpoint", place.url, "--config", f"database={place.database}", "--config", f"key={place.key}"]
-
-
-def _dynamodb(place) -> list[str]:
-    keys = {"region": place.region, "access_key_id": place.access_key, "secret_access_key": place.secret_key}
-    return [
-        "--endpoint",
-        place.endpoint,
-        *(part for key, value in keys.items() for part in ("--config", f"{key}={value}")),
-    ]
-
-
-def _firestore(place) -> list[str]:
-    return ["--endpoint", f"http://{place.address}", "--config", f"project={place.project}"]
+    config = config_of(request, backend)
+    fields = [part for name, value in config.items() if name != "endpoint" for part in ("--config", f"{name}={value}")]
+    return ["--backend", backend, "--endpoint", config["endpoint"], *fields]
 
 
 def _secrets(options: list[str]) -> list[str]:
@@ -54,7 +37,7 @@ def manage(tmp_path: Path) -> Run:
     return partial(run_manage, tmp_path / "home")
 
 
-@pytest.mark.parametrize("backend", ["cosmos", "dynamodb", "firestore"])
+@pytest.mark.parametrize("backend", CLOUDS)
 def test_every_promise_holds_on_the_backend_and_no_route_leads_there_afterwards(manage, backend, options):
     done = manage("demo", "--format", "json", *options)
     played = document(done)
