@@ -54,7 +54,9 @@ BACKENDS: Final[dict[str, Backend]] = {
         sdk="azure.cosmos",
         extra="azure",
     ),
-    "dynamodb": Backend("Amazon DynamoDB", CLOUD, {DOCUMENTS: None}, sdk="boto3", extra="aws"),
+    "dynamodb": Backend(
+        "Amazon DynamoDB", CLOUD, {DOCUMENTS: "storage.backends.dynamodb.DynamoDBDocuments"}, sdk="boto3", extra="aws"
+    ),
     "filesystem": Backend(
         "Filesystem",
         EMBEDDED,
@@ -63,7 +65,13 @@ BACKENDS: Final[dict[str, Backend]] = {
             DOCUMENTS: "storage.backends.filesystem.FilesystemDocuments",
         },
     ),
-    "firestore": Backend("Google Firestore", CLOUD, {DOCUMENTS: None}, sdk="google.cloud.firestore", extra="gcp"),
+    "firestore": Backend(
+        "Google Firestore",
+        CLOUD,
+        {DOCUMENTS: "storage.backends.firestore.FirestoreDocuments"},
+        sdk="google.cloud.firestore",
+        extra="gcp",
+    ),
     "gcs": Backend("Google Cloud Storage", CLOUD, {BLOBS: None}),
     "s3": Backend("Amazon S3", CLOUD, {BLOBS: None}),
 }
@@ -144,6 +152,6 @@ def driver_class(kind: str, backend_type: str) -> Any:
     if not backend.installed:
         raise BackendNotImplemented(
             f"The SDK of backend_type={backend_type.lower()} is not installed here.",
-            fix=f"Install northstar[{backend.extra}].",
+            fix=f"Run `python3 make.py clouds` where the server runs, or install northstar[{backend.extra}].",
         )
     return load(path)

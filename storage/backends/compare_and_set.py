@@ -130,7 +130,7 @@ class CompareAndSet:
             after = self._service.commit(place, changes, plan.memories)
         except Unanswered as silence:
             return self._look(place, plan, silence)
-        written = Written(after[0].version, after[0].updated_at) if after else None
+        written = _commit_of(changes[0], after[0]) if after else None
         return {change.key: one for change, one in zip(changes, after, strict=True)}, written
 
     def _look(self, place: Place, plan: Plan, silence: Unanswered) -> tuple[Believed, Written | None]:
@@ -140,12 +140,12 @@ class CompareAndSet:
             stored, memories = self._service.load(place, [change.key for change in plan.changes], names)
         except BackendUnavailable:
             raise silence from None
-        for memory in memories.values():
-            return stored, memory.written
+        if memories:
+            raise Outrun  # done, by this try or an earlier call: the memory tells the answer
         for change in plan.changes:
             found = stored.get(change.key)
             if _landed(change, found):
-                return stored, Written(found.version, found.updated_at) if found else None
+                return stored, _commit_of(change, found) if found else None
         if names or all(_same(change.before, stored.get(change.key)) for change in plan.changes):
             raise BackendUnavailable("The backend did not answer; nothing was written.")
         raise Unanswered(_UNKNOWN, fix=_UNKNOWN_FIX)
@@ -194,6 +194,11 @@ def _granted(decided: Decided) -> list[Outcome]:
 def _creates(steps: Sequence[Operation]) -> bool:
     """Whether the write expects to find nothing at all, so that reading first would be a round trip for nothing."""
     return all(isinstance(step, Put) and step.expect is ABSENT for step in steps)
+
+
+def _commit_of(change: Change, stored: Stored) -> Written:
+    """The version and time that the service gave the commit of a change, if it is the service that counts."""
+    return Written(stored.version - change.after.version, stored.updated_at)
 
 
 def _landed(change: Change, found: Stored | None) -> bool:

@@ -9,10 +9,11 @@ import orjson
 
 from northstar.errors import NorthstarError
 from storage.backends.decisions import check_expectation, operation_id_reused, sums
-from storage.backends.service import REMEMBERED, Change, Memory, Stored, version_at
+from storage.backends.service import REMEMBERED, UNSTAMPED, UNSTAMPED_EXPIRING, Change, Memory, Stored, version_at
 from storage.documents import Delete, Increment, Operation, Outcome, Put, Totals, Written
 from storage.values import check_size, decode, encode
 
+_UNSTAMPED: Final = (UNSTAMPED, UNSTAMPED_EXPIRING)
 _ANSWERED: Final[dict[type, str]] = {Put: "written", Delete: "existed", Increment: "totals"}
 
 
@@ -93,7 +94,9 @@ class Plan:
     def _made(
         self, state: Stored | None, operation_id: str, fields: dict[str, Any], expires_at: datetime | None
     ) -> Stored:
-        version = version_at(self._now, above=state.version if state else 0) if self._counts else 0
+        version = UNSTAMPED if expires_at is None else UNSTAMPED_EXPIRING
+        if self._counts:
+            version = version_at(self._now, above=state.version if state else 0)
         return Stored(version, fields, self._now, expires_at, self._epoch, operation_id)
 
 
@@ -104,10 +107,10 @@ def stamped(outcomes: Sequence[Outcome], written: Written) -> list[Outcome]:
 
 def _stamped(outcome: Outcome, written: Written) -> Outcome:
     match outcome:
-        case Written(version=0):
-            return written
-        case Totals(values, 0):
-            return Totals(values, written.version)
+        case Written(mark) if mark in _UNSTAMPED:
+            return Written(written.version + mark, written.updated_at)
+        case Totals(values, mark) if mark in _UNSTAMPED:
+            return Totals(values, written.version + mark)
     return outcome
 
 

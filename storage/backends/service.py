@@ -18,6 +18,9 @@ READ_SECONDS: Final = 5.0
 """A call that has not answered by then counts as unanswered."""
 WRITE_SECONDS: Final = 10.0
 """No attempt of one write starts later than this after the first."""
+UNSTAMPED: Final = 0
+UNSTAMPED_EXPIRING: Final = 1
+"""What stands for a version that the service has yet to give; its versions are even, so that the sum tells of an expiry."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -87,7 +90,8 @@ class Service(Protocol):
     """Implemented by each cloud driver, besides its native calls."""
 
     commit_time_is_version: bool
-    """True where the service stamps versions itself at commit; then `Change.after.version` is 0 and `commit` tells it."""
+    """True where the service stamps versions itself at commit, and `commit` tells them. Then `Change.after.version` is UNSTAMPED
+    or, of a document that expires, UNSTAMPED_EXPIRING, and is added to the version of the commit."""
 
     def load(
         self, place: Place, keys: Sequence[str], operation_ids: Sequence[str]

@@ -54,7 +54,7 @@ class ScriptedService:
             raise Outrun
         if any(memory.operation_id in self.memories for memory in memories):
             raise Outrun
-        self._clock += 1
+        self._clock += 2
         after = [self._stamped(change.after) for change in changes]
         self.documents |= {change.key: stored for change, stored in zip(changes, after, strict=True)}
         for memory in memories:
@@ -65,7 +65,7 @@ class ScriptedService:
     def _stamped(self, stored: Stored) -> Stored:
         if not self.commit_time_is_version:
             return stored
-        return replace(stored, version=self._clock, updated_at=instant_of(self._clock))
+        return replace(stored, version=self._clock + stored.version, updated_at=instant_of(self._clock))
 
 
 def lose_answer() -> None:
