@@ -1,0 +1,33 @@
+"""The page on document backends tells the truth: every example config is one that a route may have."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from routing.configs import parse_config
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "backends.md"
+BACKENDS = {"DynamoDB": "dynamodb", "Firestore": "firestore", "Cosmos DB": "cosmos"}
+
+
+def examples() -> list[tuple[str, dict[str, Any]]]:
+    found = []
+    for section in PAGE.read_text(encoding="utf-8").split("\n## ")[1:]:
+        title = section.partition("\n")[0]
+        found += [
+            (BACKENDS[title], json.loads(block)) for block in re.findall(r"```json\n(.*?)```", section, re.DOTALL)
+        ]
+    return found
+
+
+def test_each_backend_has_examples():
+    assert {backend for backend, _ in examples()} == set(BACKENDS.values())
+
+
+@pytest.mark.parametrize("kind", ["event_stream", "tabular_store"])
+@pytest.mark.parametrize(("backend", "config"), examples())
+def test_an_example_config_is_accepted(kind, backend, config):
+    assert parse_config(kind, backend, config)
