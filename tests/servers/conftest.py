@@ -7,7 +7,7 @@ import pytest
 from tests.servers.cosmos_lab import Lab, cosmos_lab
 from tests.servers.firestore_lab import Lab as FirestoreLab
 from tests.servers.firestore_lab import firestore_lab
-from tests.stack.fixtures import CosmosServer, FirestoreProject, unique
+from tests.stack.fixtures import CosmosServer, unique
 
 
 @pytest.fixture
@@ -18,7 +18,9 @@ def cosmos(cosmos_server: CosmosServer) -> Iterator[Lab]:
 
 
 @pytest.fixture
-def lab(firestore_project: FirestoreProject) -> Iterator[FirestoreLab]:
-    """A project of its own at the Firestore server."""
-    with firestore_lab(firestore_project.address, firestore_project.project) as lab:
+def lab(request: pytest.FixtureRequest) -> Iterator[FirestoreLab]:
+    """A project of its own at our Firestore server, or at Google's emulator where a test asks for "google"."""
+    theirs = getattr(request, "param", "ours") == "google"
+    project = request.getfixturevalue("firestore_emulator_project" if theirs else "firestore_project")
+    with firestore_lab(project.address, project.project) as lab:
         yield lab

@@ -1,14 +1,13 @@
-"""The tests' own side of the Firestore test server, over HTTP: reset, faults, counts, the clock, exemptions, expiry.
+"""The tests' own side of the Firestore test server, over HTTP: reset, faults, counts, the clock, expiry.
 
 GET    /                                                         answers when the server does
-DELETE /emulator/v1/projects/<p>/databases/<d>/documents         forget the documents, as on Google's emulator
+DELETE /emulator/v1/projects/<p>/databases/<d>/documents         forget the database, as on Google's emulator
 POST   /control/faults     {"method", "code", "count", "after", "delay_seconds", "project"}; all but method optional
 DELETE /control/faults
 GET    /control/calls[?project=<p>]                              calls per method since the start or the last DELETE
 DELETE /control/calls
 POST   /control/clock      {"advance_seconds"}
-POST   /control/exemptions {"database", "collection_group", "field"}: that field has no automatic indexes
-POST   /control/reap       {"database", "collection_group", "field"}: delete what that time field says has expired
+POST   /control/reap       {"database"}: delete what has expired by the policies set with FirestoreAdmin.UpdateField
 """
 
 import json
@@ -25,9 +24,8 @@ import grpc
 
 from tests.servers.firestore_errors import Refused
 from tests.servers.firestore_faults import Fault, Faults
-from tests.servers.firestore_fields import get_field, parse_path
-from tests.servers.firestore_limits import Exemption
-from tests.servers.firestore_messages import Write
+from tests.servers.firestore_fields import get_field
+from tests.servers.firestore_messages import ValueMessage, Write
 from tests.servers.firestore_service import Service
 from tests.servers.firestore_store import Selection
 from tests.servers.firestore_writes import plan_write
@@ -51,7 +49,6 @@ class Control:
             ("POST", "/control/faults"): self._arm,
             ("DELETE", "/control/faults"): lambda _: faults.disarm(),
             ("POST", "/control/clock"): lambda given: service.clock.advance(given["advance_seconds"]),
-            ("POST", "/control/exemptions"): self._exempt,
             ("POST", "/control/reap"): self._reap,
         }
 
@@ -67,26 +64,26 @@ class Control:
         code = grpc.StatusCode[given["code"]] if given.get("code") else None
         self._faults.arm(Fault(**{**given, "code": code}))
 
-    def _exempt(self, given: Given) -> None:
-        exemption = Exemption(given["collection_group"], parse_path(given["field"]))
-        with self._service.lock:
-            self._service.database(given["database"]).store.exemptions.add(exemption)
-
     def _reap(self, given: Given) -> dict[str, int]:
-        """Delete the documents whose time has come, as the service's TTL policies do some time later."""
-        path, name = parse_path(given["field"]), given["database"]
+        """Delete the documents whose time has come, as the service does some time later."""
         with self._service.lock:
-            database, now = self._service.database(name), self._service.clock.now()
-            found = database.store.view().select(Selection((), given["collection_group"], deep=True))
-            expired = [
+            database, now = self._service.database(given["database"]), self._service.clock.now()
+            view, policies = database.store.view(), database.store.settings.expiring
+            names = {
                 each.name
-                for each in found
-                if (value := get_field(each.fields, path)) is not None
-                and value.WhichOneof("value_type") == "timestamp_value"
-                and value.timestamp_value.ToMicroseconds() <= now
-            ]
-            self._service.write(database, [plan_write(Write(delete=each), name) for each in expired])
-        return {"reaped": len(expired)}
+                for collection, path in policies
+                for each in view.select(Selection((), collection, deep=True))
+                if _has_expired(get_field(each.fields, path), now)
+            }
+            self._service.write(database, [plan_write(Write(delete=each), given["database"]) for each in sorted(names)])
+        return {"reaped": len(names)}
+
+
+def _has_expired(value: ValueMessage | None, now: int) -> bool:
+    """Only a time says that a document expires."""
+    if value is None or value.WhichOneof("value_type") != "timestamp_value":
+        return False
+    return bool(value.timestamp_value.ToMicroseconds() <= now)
 
 
 @contextmanager

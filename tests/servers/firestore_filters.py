@@ -19,7 +19,7 @@ NEGATIONS = frozenset({"NOT_EQUAL", "NOT_IN", "IS_NOT_NAN", "IS_NOT_NULL"})
 RANGES = frozenset({"LESS_THAN", "LESS_THAN_OR_EQUAL", "GREATER_THAN", "GREATER_THAN_OR_EQUAL"})
 INEQUALITIES = NEGATIONS | RANGES
 LISTS = frozenset({"IN", "ARRAY_CONTAINS_ANY", "NOT_IN"})
-CONTAINS = frozenset({"ARRAY_CONTAINS", "ARRAY_CONTAINS_ANY"})
+CONTAINS_OPERATORS = frozenset({"ARRAY_CONTAINS", "ARRAY_CONTAINS_ANY"})
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def _parse_comparison(message: Message) -> Condition:
     for value in values:
         check_fields({"value": value})
     if path == NAME and (
-        name in CONTAINS or any(each.WhichOneof("value_type") != "reference_value" for each in values)
+        name in CONTAINS_OPERATORS or any(each.WhichOneof("value_type") != "reference_value" for each in values)
     ):
         raise invalid("__name__ is compared with references to documents")
     keys = tuple(map(key, values))
@@ -158,7 +158,7 @@ def _disjunctions(found: Filter) -> int:
 def _contains(found: Filter) -> int:
     """Count the array memberships in the fullest part of a filter's disjunctive normal form."""
     if isinstance(found, Condition):
-        return int(found.operator in CONTAINS)
+        return int(found.operator in CONTAINS_OPERATORS)
     counts = [_contains(part) for part in found.parts]
     return max(counts) if found.any else sum(counts)
 

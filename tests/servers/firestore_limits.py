@@ -1,9 +1,7 @@
 """What a document may hold, in the numbers of the service's page of quotas and limits."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-
 from tests.servers.firestore_errors import invalid, unknown
+from tests.servers.firestore_field_settings import CONTAINS, FieldSettings
 from tests.servers.firestore_fields import FieldPath, check_path
 from tests.servers.firestore_messages import DocumentMessage, Fields, ValueMessage
 from tests.servers.firestore_names import Path, bytes_of, parse_document
@@ -32,30 +30,17 @@ _SECONDS = range(-62_135_596_800, 253_402_300_800)
 """The years 1 to 9999."""
 
 
-@dataclass(frozen=True)
-class Exemption:
-    """A field of a collection group, with all that lies in it, without automatic indexes."""
-
-    collection: str
-    field: FieldPath
-
-    def covers(self, collection: str, path: FieldPath) -> bool:
-        return collection == self.collection and path[: len(self.field)] == self.field
-
-
 def check_fields(fields: Fields) -> None:
     """Refuse names, values and nesting that no document may have. Times are cut to microseconds in place."""
     _check_map(fields, (), 0)
 
 
-def check_document(document: DocumentMessage, path: Path, exemptions: Iterable[Exemption]) -> None:
+def check_document(document: DocumentMessage, path: Path, settings: FieldSettings) -> None:
     """Refuse a document that is too large, or that has too many entries in its automatic indexes."""
     size = DOCUMENT_OVERHEAD + _name_bytes(path) + _map_bytes(document.fields)
     if size > DOCUMENT_BYTES:
         raise invalid(f"the document is {size} bytes, more than {DOCUMENT_BYTES}")
-    collection = path[-2]
-    exempt = [each for each in exemptions if each.collection == collection]
-    entries = _entries(document.fields, (), collection, exempt)
+    entries = _entries(document.fields, (), path[-2], settings)
     if entries > INDEX_ENTRIES:
         raise invalid(
             f"the document has {entries} index entries, more than {INDEX_ENTRIES}; exempt fields from indexes"
@@ -135,14 +120,16 @@ def _value_bytes(value: ValueMessage) -> int:
             return FIXED_BYTES[kind]
 
 
-def _entries(fields: Fields, path: FieldPath, collection: str, exempt: list[Exemption]) -> int:
-    """Two for each plain field, ascending and descending, also inside maps; one for each element of an array."""
+def _entries(fields: Fields, path: FieldPath, collection: str, settings: FieldSettings) -> int:
+    """One for each order of a plain field, also inside maps; one for each element of an array."""
     count = 0
     for name in fields:
         here, value = (*path, name), fields[name]
         kind = value.WhichOneof("value_type")
         if kind == "map_value":
-            count += _entries(value.map_value.fields, here, collection, exempt)
-        elif not any(each.covers(collection, here) for each in exempt):
-            count += len(value.array_value.values) if kind == "array_value" else 2
+            count += _entries(value.map_value.fields, here, collection, settings)
+        elif kind == "array_value":
+            count += len(value.array_value.values) if CONTAINS in settings.indexes_of(collection, here) else 0
+        else:
+            count += len(settings.indexes_of(collection, here) - {CONTAINS})
     return count

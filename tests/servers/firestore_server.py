@@ -9,8 +9,11 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 import grpc
+from google.cloud.firestore_admin_v1.types import firestore_admin
 from google.cloud.firestore_v1.types import firestore
 
 from tests.servers.firestore_control import control_server
@@ -27,22 +30,33 @@ CHUNK = 65_536
 GRPC_PREFACE = b"PRI "
 """The first bytes of every HTTP/2 connection, and of no HTTP/1 request."""
 
-UNARY = {
-    "BatchWrite": firestore.BatchWriteRequest,
-    "BeginTransaction": firestore.BeginTransactionRequest,
-    "Commit": firestore.CommitRequest,
-    "CreateDocument": firestore.CreateDocumentRequest,
-    "DeleteDocument": firestore.DeleteDocumentRequest,
-    "GetDocument": firestore.GetDocumentRequest,
-    "ListCollectionIds": firestore.ListCollectionIdsRequest,
-    "ListDocuments": firestore.ListDocumentsRequest,
-    "Rollback": firestore.RollbackRequest,
-    "UpdateDocument": firestore.UpdateDocumentRequest,
+Method = tuple[Any, Callable[[Service, Message], Message]]
+"""The class of a request and what answers it."""
+
+UNARY: dict[str, dict[str, Method]] = {
+    "google.firestore.v1.Firestore": {
+        "BatchWrite": (firestore.BatchWriteRequest, Service.batch_write),
+        "BeginTransaction": (firestore.BeginTransactionRequest, Service.begin_transaction),
+        "Commit": (firestore.CommitRequest, Service.commit),
+        "CreateDocument": (firestore.CreateDocumentRequest, Service.create_document),
+        "DeleteDocument": (firestore.DeleteDocumentRequest, Service.delete_document),
+        "GetDocument": (firestore.GetDocumentRequest, Service.get_document),
+        "ListCollectionIds": (firestore.ListCollectionIdsRequest, Service.list_collection_ids),
+        "ListDocuments": (firestore.ListDocumentsRequest, Service.list_documents),
+        "Rollback": (firestore.RollbackRequest, Service.rollback),
+        "UpdateDocument": (firestore.UpdateDocumentRequest, Service.update_document),
+    },
+    "google.firestore.admin.v1.FirestoreAdmin": {
+        "GetField": (firestore_admin.GetFieldRequest, Service.get_field),
+        "UpdateField": (firestore_admin.UpdateFieldRequest, Service.update_field),
+    },
 }
-STREAMING = {
-    "BatchGetDocuments": firestore.BatchGetDocumentsRequest,
-    "RunAggregationQuery": firestore.RunAggregationQueryRequest,
-    "RunQuery": firestore.RunQueryRequest,
+STREAMING: dict[str, dict[str, Method]] = {
+    "google.firestore.v1.Firestore": {
+        "BatchGetDocuments": (firestore.BatchGetDocumentsRequest, Service.batch_get_documents),
+        "RunAggregationQuery": (firestore.RunAggregationQueryRequest, Service.run_aggregation_query),
+        "RunQuery": (firestore.RunQueryRequest, Service.run_query),
+    }
 }
 """The calls that are answered; gRPC itself answers UNIMPLEMENTED to any other."""
 
@@ -58,9 +72,10 @@ class Calls:
     token: str | None
     stopping: threading.Event = field(default_factory=threading.Event)
 
-    def answer(self, method: str, request: Message, context: grpc.ServicerContext) -> Message:
+    def answer(self, name: str, method: Method, request: Message, context: grpc.ServicerContext) -> Message:
+        """Return the answer to a call, or end the call with another status."""
         self._authorize(context)
-        fault = self.faults.meet(_project(request), method)
+        fault = self.faults.meet(_project(request), name)
         if fault is not None and not fault.after:
             self._fail(fault, context)
         try:
@@ -71,14 +86,16 @@ class Calls:
             self._fail(fault, context)
         return answer
 
-    def stream(self, method: str, request: Message, context: grpc.ServicerContext) -> Iterator[Message]:
-        yield from self.answer(method, request, context)
+    def stream(self, name: str, method: Method, request: Message, context: grpc.ServicerContext) -> Iterator[Message]:
+        """Yield the answers to a call that streams them."""
+        yield from self.answer(name, method, request, context)
 
-    def _apply(self, method: str, request: Message) -> Message:
+    def _apply(self, method: Method, request: Message) -> Message:
         if request.ByteSize() > REQUEST_BYTES:
             raise invalid(f"Request payload size exceeds the limit: {REQUEST_BYTES} bytes.")
+        _, answer = method
         with self.service.lock:
-            return getattr(self.service, _function(method))(request)
+            return answer(self.service, request)
 
     def _authorize(self, context: grpc.ServicerContext) -> None:
         given = dict(context.invocation_metadata()).get("authorization", "")
@@ -108,33 +125,29 @@ def serve(calls: Calls, port: int) -> None:
 
 
 def _grpc_server(calls: Calls) -> grpc.Server:
-    handlers = {name: _handler(name, calls.answer, request, stream=False) for name, request in UNARY.items()}
-    handlers |= {name: _handler(name, calls.stream, request, stream=True) for name, request in STREAMING.items()}
-    generic = grpc.method_handlers_generic_handler("google.firestore.v1.Firestore", handlers)
+    unary = partial(_handler, grpc.unary_unary_rpc_method_handler, calls.answer)
+    streaming = partial(_handler, grpc.unary_stream_rpc_method_handler, calls.stream)
+    handlers = [
+        grpc.method_handlers_generic_handler(service, {name: handler(name, method) for name, method in methods.items()})
+        for handler, services in ((unary, UNARY), (streaming, STREAMING))
+        for service, methods in services.items()
+    ]
     options = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
-    return grpc.server(ThreadPoolExecutor(THREADS), handlers=(generic,), options=options)
+    return grpc.server(ThreadPoolExecutor(THREADS), handlers=handlers, options=options)
 
 
-def _handler(method: str, answer: Callable[..., Message], request: Message, *, stream: bool) -> grpc.RpcMethodHandler:
-    kind = grpc.unary_stream_rpc_method_handler if stream else grpc.unary_unary_rpc_method_handler
-
-    def call(message: Message, context: grpc.ServicerContext) -> Message:
-        return answer(method, message, context)
-
-    return kind(call, request.pb().FromString, lambda response: response.SerializeToString())
-
-
-def _function(method: str) -> str:
-    return re.sub("(?<!^)(?=[A-Z])", "_", method).lower()
+def _handler(
+    kind: Callable[..., grpc.RpcMethodHandler], answer: Callable[..., Any], name: str, method: Method
+) -> grpc.RpcMethodHandler:
+    request, _ = method
+    return kind(partial(answer, name, method), request.pb().FromString, lambda response: response.SerializeToString())
 
 
 def _project(request: Message) -> str:
     """Return the project that a request is about, by the first name in it."""
-    for field_name in ("database", "parent", "name"):
-        if match := _PROJECT.match(getattr(request, field_name, "")):
-            return match.group(1)
-    match = _PROJECT.match(request.document.name) if hasattr(request, "document") else None
-    return match.group(1) if match else ""
+    parts = (request, *(getattr(request, each) for each in ("document", "field") if hasattr(request, each)))
+    names = (getattr(part, each, "") for part in parts for each in ("database", "parent", "name"))
+    return next((match.group(1) for name in names if (match := _PROJECT.match(name))), "")
 
 
 async def _front(port: int, grpc_port: int, http_port: int) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import grpc
 
 from tests.servers import firestore_messages as messages
+from tests.servers.firestore_admin import get_field, parse_field, update_field
 from tests.servers.firestore_aggregations import aggregate, aggregated_fields
 from tests.servers.firestore_clock import Clock
 from tests.servers.firestore_errors import Refused, invalid, unknown
@@ -107,7 +108,7 @@ class Service:
 
     def run_query(self, request: Message) -> list[Message]:
         database, prepared = self._prepared(request, request.structured_query)
-        check_indexes(prepared, database.store.exemptions, strict=self.strict_indexes)
+        check_indexes(prepared, database.store.settings, strict=self.strict_indexes)
         began, transaction = _transaction(request, database)
         answer = database.transactions.read(transaction, prepared.run)
         moment = timestamp(self.clock.now())
@@ -118,7 +119,7 @@ class Service:
         asked = request.structured_aggregation_query
         database, prepared = self._prepared(request, asked.structured_query)
         fields = aggregated_fields(asked.aggregations)
-        check_indexes(prepared, database.store.exemptions, fields, strict=self.strict_indexes)
+        check_indexes(prepared, database.store.settings, fields, strict=self.strict_indexes)
         began, transaction = _transaction(request, database)
         answer = database.transactions.read(transaction, prepared.run)
         moment, response = timestamp(self.clock.now()), messages.RunAggregationQueryResponse
@@ -164,6 +165,12 @@ class Service:
 
     def list_collection_ids(self, request: Message) -> Message:
         return list_collection_ids(self.database(parse_parent(request.parent)[0]).store, request)
+
+    def get_field(self, request: Message) -> Message:
+        return get_field(self.database(parse_field(request.name)[0]).store.settings, request)
+
+    def update_field(self, request: Message) -> Message:
+        return update_field(self.database(parse_field(request.field.name)[0]).store.settings, request)
 
     def _write_one(self, write: Message, request: Message) -> Message:
         name, path = parse_document(write.update.name or write.delete)

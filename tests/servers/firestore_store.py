@@ -4,7 +4,8 @@ from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from tests.servers.firestore_limits import Exemption, check_document
+from tests.servers.firestore_field_settings import FieldSettings
+from tests.servers.firestore_limits import check_document
 from tests.servers.firestore_messages import DocumentMessage, Message, WriteResult, timestamp
 from tests.servers.firestore_names import Path, document_name
 from tests.servers.firestore_writes import PlannedWrite, check_sequence
@@ -66,7 +67,7 @@ class Store:
     def __init__(self, database: str) -> None:
         self.database = database
         self.documents: dict[Path, DocumentMessage] = {}
-        self.exemptions: set[Exemption] = set()
+        self.settings = FieldSettings()
         self._collections: dict[Path, list[str]] = {}
         self._undo: list[tuple[int, Path, DocumentMessage | None]] = []
 
@@ -115,7 +116,7 @@ class Store:
         changed = {path: each for path, each in staged.items() if self._changes(path, each)}
         for path, each in changed.items():
             if each.document is not None:
-                check_document(each.document, path, self.exemptions)
+                check_document(each.document, path, self.settings)
         for path, each in changed.items():
             self._install(path, each, now, remember=remember)
         return now, [self._result(write, values, now) for write, values in zip(writes, transformed, strict=True)]

