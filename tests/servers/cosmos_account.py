@@ -5,7 +5,7 @@ import time
 from collections import Counter
 
 from tests.servers.cosmos_containers import Database, already_exists, new_database
-from tests.servers.cosmos_errors import not_found
+from tests.servers.cosmos_errors import not_found, owner_not_found
 from tests.servers.cosmos_faults import Fault
 from tests.servers.cosmos_items import Clock
 
@@ -25,9 +25,10 @@ class Account:
         self.counters: Counter[str] = Counter()
         self._created = 0
 
-    def database(self, name: str) -> Database:
+    def database(self, name: str, *, owner: bool = False) -> Database:
+        """Return a database. `owner` says that something in it is asked for, which changes the 404 when there is none."""
         if name not in self.databases:
-            raise not_found(f"no database {name!r}")
+            raise (owner_not_found if owner else not_found)(f"no database {name!r}")
         return self.databases[name]
 
     def create_database(self, body: object) -> Database:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.servers.cosmos_errors import CosmosError, bad_request, not_found
+from tests.servers.cosmos_errors import CosmosError, bad_request, not_found, owner_not_found
 from tests.servers.cosmos_indexing import completed_policy
 from tests.servers.cosmos_items import Clock, Items, check_id, check_ttl, encoded_rid
 from tests.servers.cosmos_partitions import PartitionKey
@@ -36,9 +36,10 @@ class Database:
     containers: dict[str, Container] = field(default_factory=dict)
     created: int = 0
 
-    def container(self, name: str) -> Container:
+    def container(self, name: str, *, owner: bool = False) -> Container:
+        """Return a container. `owner` says that something in it is asked for, which changes the 404 when there is none."""
         if name not in self.containers:
-            raise not_found(f"no container {name!r}")
+            raise (owner_not_found if owner else not_found)(f"no container {name!r}")
         return self.containers[name]
 
     def create_container(self, body: Any, clock: Clock) -> Container:

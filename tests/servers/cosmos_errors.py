@@ -20,6 +20,9 @@ CODES = {
 }
 """The `code` of an error body by HTTP status (Azure Cosmos DB REST reference, "HTTP status codes")."""
 
+OWNER_RESOURCE_NOT_FOUND = 1003
+"""Substatus of a 404 ("Cosmos DB SDK status codes", 404/1003)."""
+
 
 class CosmosError(Exception):
     """An answer that is no success. `substatus` goes into x-ms-substatus, `headers` are sent as they are."""
@@ -46,6 +49,11 @@ def bad_request(message: str, *, substatus: int = 0) -> CosmosError:
 def not_found(what: str) -> CosmosError:
     """404 for a resource that is not there, or has expired."""
     return CosmosError(404, f"Resource Not Found: {what}")
+
+
+def owner_not_found(what: str) -> CosmosError:
+    """404 for what lies in a database or a container that is not there; the substatus tells it from a missing item."""
+    return CosmosError(404, f"Owner resource does not exist: {what}", substatus=OWNER_RESOURCE_NOT_FOUND)
 
 
 def precondition_failed() -> CosmosError:

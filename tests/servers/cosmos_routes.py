@@ -78,10 +78,10 @@ def _run(operation: str, account: Account, request: Request, endpoint: str) -> R
         return Response(200, _described(account, endpoint), charge=0)
     if operation.startswith("database."):
         return _database(operation, account, request)
-    database = account.database(request.segments[1])
+    database = account.database(request.segments[1], owner=True)
     if operation in {"container.list", "container.create"}:
         return _containers(operation, account, request)
-    container = database.container(request.segments[3])
+    container = database.container(request.segments[3], owner=not operation.startswith("container."))
     if operation.startswith("container."):
         return _container(operation, account, request)
     _check_rid(container, request)
