@@ -5,18 +5,18 @@ decided by `compare_and_set`.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, ClassVar, Final, Literal
 
 from northstar.errors import NorthstarError
 from storage.backends.compare_and_set import CompareAndSet, new_operation_id
 from storage.backends.cosmos_bulk import Bulk
-from storage.backends.cosmos_client import Connection, missing
+from storage.backends.cosmos_client import Connection
 from storage.backends.cosmos_config import CosmosConfig, refuse_stale_reads
 from storage.backends.cosmos_errors import Missing, Refused, Taken
-from storage.backends.cosmos_items import Patch, adding, document_of, item_of, key_in, removing, replacing
+from storage.backends.cosmos_items import Item, Patch, adding, document_of, item_of, key_in, removing, replacing
 from storage.backends.cosmos_names import id_of, pk_of, sort_range
 from storage.backends.cosmos_prepare import check_container, check_reads, prepare
 from storage.backends.cosmos_sending import sent
@@ -86,9 +86,7 @@ class CosmosDocuments:
         places: dict[Place, set[str]] = defaultdict(set)
         for ref in refs:
             places[_place(ref)].add(id_of(ref.key))
-        with ThreadPoolExecutor(max(1, min(READERS, len(places)))) as pool:
-            found = pool.map(lambda place: self._store.items(pk_of(place), list(places[place])), places)
-            items = dict(zip(places, found, strict=True))
+        items = self._items(places)
         now = datetime.now(UTC)
         wanted = [(ref, items[_place(ref)].get(id_of(ref.key))) for ref in refs]
         return [document_of(ref, item, now) if item else None for ref, item in wanted]
@@ -172,18 +170,12 @@ class CosmosDocuments:
 
     def prepare(self) -> None:
         """Create the database and the container. Raises BackendRejected where the container cannot hold documents."""
-        try:
-            self._connection.call_client(lambda client: prepare(client, self._config))
-        except Missing:
-            raise missing(self._config) from None
+        self._connection.call_client(lambda client: prepare(client, self._config))
 
     def ping(self) -> None:
         """Return when the account answers and the container is fit. Raises as every read, and as `prepare`."""
         self._connection.call_client(lambda client: check_reads(client, self._config))
-        try:
-            self._connection.call(check_container, write=False)
-        except Missing:
-            raise missing(self._config) from None
+        self._connection.call(check_container, write=False)
 
     def close(self) -> None:
         self._connection.close()
@@ -192,16 +184,22 @@ class CosmosDocuments:
         """Return the SDK's client, for diagnostics: what is written with it bypasses every promise made here."""
         return self._connection.client()
 
+    def _items(self, places: Mapping[Place, Collection[str]]) -> dict[Place, dict[str, Item]]:
+        def ask(place: Place) -> dict[str, Item]:
+            return self._store.items(pk_of(place), list(places[place]))
+
+        if len(places) == 1:
+            return {place: ask(place) for place in places}
+        with ThreadPoolExecutor(READERS) as pool:
+            return dict(zip(places, pool.map(ask, places), strict=True))
+
     def _put(self, place: Place, step: Put) -> Outcome:
         own = self._stored(step.fields, step.expires_at, above=step.expect if isinstance(step.expect, int) else 0)
         try:
             self._send_put(place, step, own)
         except Unanswered:
             return self._writes.finish(place, step, own.operation_id, own.updated_at)
-        except Missing:
-            check_expectation(step.key, step.expect, version=0, present=False)
-            raise
-        except (Refused, Taken):
+        except (Missing, Refused, Taken):
             return self._decided(place, step)
         return Written(own.version, own.updated_at)
 
@@ -237,7 +235,7 @@ class CosmosDocuments:
             return self._decided(place, step)
         return True
 
-    def _patched(self, place: Place, key: str, patch: Patch, *, no_response: bool = True) -> dict[str, Any]:
+    def _patched(self, place: Place, key: str, patch: Patch, *, no_response: bool = True) -> Item:
         item_id, pk = id_of(key), pk_of(place)
         return sent(
             lambda: self._connection.call(
@@ -245,6 +243,7 @@ class CosmosDocuments:
                     item_id, pk, patch.operations, filter_predicate=patch.predicate, no_response=no_response
                 ),
                 write=True,
+                item=True,
             )
         )
 

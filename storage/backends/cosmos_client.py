@@ -7,7 +7,6 @@ The SDK re-sends nothing. What it would do by itself on a throttle or a lost ans
 
 import base64
 import binascii
-import logging
 import os
 import threading
 import time
@@ -15,7 +14,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from storage.backends.cosmos_config import SESSION, CosmosConfig
-from storage.backends.cosmos_errors import PREPARE_FIX, Missing, TooLate, translated
+from storage.backends.cosmos_errors import PREPARE_FIX, Missing, TooLate, translated, unread
 from storage.backends.service import CONNECT_SECONDS, READ_SECONDS
 from storage.config import reveal
 from storage.errors import BackendRejected, BackendUnavailable
@@ -30,10 +29,6 @@ CALL_SECONDS: Final = 10.0
 """No request of one call is sent later, or awaited longer, than this after the call began."""
 CONNECTIONS: Final = 64
 """Connections kept open; more threads than that open some of their own for a moment."""
-
-_QUIET: Final = logging.getLogger("northstar.cosmos")
-"""The SDK tells each request and its headers at INFO, tenants and keys among them: nobody asked for that."""
-_QUIET.setLevel(logging.WARNING)
 
 T = TypeVar("T")
 
@@ -50,18 +45,26 @@ class Connection:
         self._client: CosmosClient | None = None
         self._container: ContainerProxy | None = None
 
-    def call(self, ask: "Callable[[ContainerProxy], T]", *, write: bool) -> T:
-        """Return what `ask` makes of the container.
+    def call(self, ask: "Callable[[ContainerProxy], T]", *, write: bool, item: bool = False) -> T:
+        """Return what `ask` makes of the container; `item` says that it names an item, which may be missing.
 
         Raises Missing, Taken or Refused as the service answers, and Throttled, Unanswered, BackendUnavailable or BackendRejected.
         """
         container = self.container()
-        return self._run(lambda: ask(container), write=write)
+        try:
+            return self._run(lambda: ask(container), write=write)
+        except Missing:
+            if item:
+                raise
+            raise self.missing() from None
 
     def call_client(self, ask: "Callable[[CosmosClient], T]") -> T:
         """Return what `ask` makes of the client; the container need not exist. Raises as `call`."""
         client = self.client()
-        return self._run(lambda: ask(client), write=False)
+        try:
+            return self._run(lambda: ask(client), write=False)
+        except Missing:
+            raise self.missing() from None
 
     def client(self) -> "CosmosClient":
         """Return the SDK's client. Raises BackendRejected for an account whose reads may be stale."""
@@ -83,9 +86,14 @@ class Connection:
             try:
                 self._run(container.read, write=False)  # the SDK would do it at the first call, and tell less of a 404
             except Missing:
-                raise missing(self._config) from None
+                raise self.missing() from None
             self._container = container
         return self._container
+
+    def missing(self) -> BackendRejected:
+        """The refusal of a container that does not exist."""
+        name, database = self._config.container, self._config.database
+        return BackendRejected(f"The container {name} of the database {database} does not exist.", fix=PREPARE_FIX)
 
     def close(self) -> None:
         """Close all sockets; a second call is harmless."""
@@ -107,6 +115,14 @@ class Connection:
         except AzureError as error:
             self._refuse_closed()
             raise translated(error, write=write) from error
+        except (
+            AttributeError,
+            LookupError,
+            TypeError,
+            ValueError,
+        ) as error:  # what the SDK makes of a senseless answer
+            self._refuse_closed()
+            raise unread(write=write) from error
 
     def _built(self) -> "CosmosClient":
         from azure.cosmos import CosmosClient
@@ -122,8 +138,8 @@ class Connection:
             retry_read=0,
             retry_status=0,
             enable_compact_utf8_item_writes=True,
-            logger=_QUIET,
         )
+        _stay_in_one_region(client)
         if self._config.consistency != SESSION:
             check_strong(client.get_database_account())
         return client
@@ -143,13 +159,6 @@ def check_strong(account: "DatabaseAccount") -> None:
     raise BackendRejected(
         f"The account's default consistency is {level}: a read may miss what another process has written.",
         fix="Set the account's default consistency to Strong, or to Bounded Staleness with one write region.",
-    )
-
-
-def missing(config: CosmosConfig) -> BackendRejected:
-    """The refusal of a container that does not exist."""
-    return BackendRejected(
-        f"The container {config.container} of the database {config.database} does not exist.", fix=PREPARE_FIX
     )
 
 
@@ -193,6 +202,18 @@ def _policy() -> "ConnectionPolicy":
     policy.EnableEndpointDiscovery = False  # the account's own address leads to the region that writes, reads too
     policy.RetryOptions = RetryOptions(max_retry_attempt_count=0)
     return policy
+
+
+def _stay_in_one_region(client: "CosmosClient") -> None:
+    """Switch off what an environment variable, or the account, may switch on in the SDK: breakers and failover per partition.
+
+    They send requests to other regions; without endpoint discovery they know none, and every read ends in an IndexError
+    (azure-cosmos 4.17.1). There is no option for it.
+    """
+    manager = client.client_connection._global_endpoint_manager
+    manager.is_per_partition_automatic_failover_enabled = lambda: False  # type: ignore[method-assign]
+    core = manager.global_partition_endpoint_manager_core
+    core.is_circuit_breaker_applicable = lambda request: False  # type: ignore[method-assign]  # noqa: ARG005
 
 
 def _transport(remaining: Callable[[], float]) -> "RequestsTransport":

@@ -61,6 +61,11 @@ def translated(error: "AzureError", *, write: bool) -> Exception:
     return _of_status(status, getattr(error, "sub_status", None) or 0, _headers_of(error), write=write)
 
 
+def unread(*, write: bool) -> BackendUnavailable:
+    """Return what to raise for an answer that the SDK could not make sense of."""
+    return _silent("Cosmos DB's answer could not be read.", write=write)
+
+
 _ANSWERS: Final[Mapping[int, type[Exception]]] = {404: Missing, 409: Taken, 412: Refused}
 
 

@@ -37,7 +37,7 @@ class CosmosStore:
     def item(self, pk: str, item_id: str) -> Item | None:
         """Return one item, by a point read."""
         try:
-            found = self._connection.call(lambda container: container.read_item(item_id, pk), write=False)
+            found = self._connection.call(lambda container: container.read_item(item_id, pk), write=False, item=True)
         except Missing:
             return None
         return self._seen(found)
@@ -92,7 +92,9 @@ class CosmosStore:
     def batch(self, pk: str, operations: Sequence[BatchOperation]) -> list[dict[str, Any]]:
         """Do all operations or none. Raises Outrun when a condition does not hold, else as `Connection.call`."""
         try:
-            return self._connection.call(lambda container: container.execute_item_batch(operations, pk), write=True)
+            return self._connection.call(
+                lambda container: container.execute_item_batch(operations, pk), write=True, item=True
+            )
         except (Missing, Refused, Taken):
             raise Outrun from None
 
@@ -102,7 +104,9 @@ class CosmosStore:
 
         unchanged = {"etag": memory["_etag"], "match_condition": MatchConditions.IfNotModified}
         try:
-            self._connection.call(lambda container: container.delete_item(memory["id"], pk, **unchanged), write=True)
+            self._connection.call(
+                lambda container: container.delete_item(memory["id"], pk, **unchanged), write=True, item=True
+            )
         except (Missing, Refused):
             return
 
