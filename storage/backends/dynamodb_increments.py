@@ -1,7 +1,8 @@
 """An increment as one native update: it holds its bounds and knows its types by the condition under which it is applied.
 
-Each field must lie between what its bounds and the number's range leave room for. A field that is missing or of another type does
-not, so a new field, a sum of two types and floats are left to compare-and-set.
+Each field must lie between what its bounds and the number's range leave room for, which no field of another type does. A refused
+update brings the document back, and the next is made for what is there. Floats, sums of two types and packed documents are left
+to compare-and-set.
 """
 
 from collections.abc import Mapping
@@ -11,8 +12,9 @@ from math import ceil, floor
 from typing import Any, Final
 
 from storage.backends.dynamodb_items import microseconds
-from storage.backends.dynamodb_values import DECIMAL_TAG, Typed, number, restored_fields
-from storage.documents import INTEGER_DIGITS, Increment, Number, Totals
+from storage.backends.dynamodb_values import DECIMAL_TAG, Typed, number, restored_fields, typed
+from storage.documents import INTEGER_DIGITS, Increment, Number, Totals, Value
+from storage.values import check_size, encode
 
 MOST_FIELDS: Final = 20
 """Fields of one native increment: an expression has at most 4 KB and 300 operators."""
@@ -23,41 +25,82 @@ _EXACT: Final = Context(prec=INTEGER_DIGITS, traps=[Inexact])
 _UPDATE: Final = "SET version = version + :one, updated = :updated, epoch = :epoch, operation = :operation"
 _CONDITION: Final = "operation <> :operation AND (attribute_not_exists(expires) OR expires > :updated)"
 
-Bounds = tuple[Typed, Typed]
+
+class _NotNative(Exception):
+    """No update of DynamoDB can be sure of this sum."""
 
 
-def native_update(step: Increment, *, now: datetime, epoch: int, operation_id: str) -> dict[str, Any] | None:
-    """Return the parameters of an UpdateItem besides table and key, or None where no such update can be sure of the outcome."""
+def native_update(
+    step: Increment, fields: Mapping[str, Value] | None, *, now: datetime, epoch: int, operation_id: str
+) -> dict[str, Any] | None:
+    """Return the parameters of an UpdateItem besides table and key, or None where no such update can be sure of the outcome.
+
+    `fields` is what the document was seen to hold, its sums within bounds. None: not seen, so that each field is taken to be
+    there, with the type of its delta. Raises ValueTooLarge when new fields make the document too large.
+    """
     if len(step.deltas) > MOST_FIELDS:
         return None
-    update, condition = [_UPDATE], [_CONDITION]
-    names: dict[str, str] = {}
-    values: dict[str, Typed] = {
+    update = _Update()
+    try:
+        for name, delta in step.deltas.items():
+            if fields is not None and name not in fields:
+                update.create(name, delta)
+            else:
+                update.add(step, name, delta, type(delta) if fields is None else type(fields[name]))
+    except _NotNative:
+        return None
+    if fields is not None and not fields.keys() >= step.deltas.keys():
+        check_size(encode({**step.deltas, **fields}))
+    envelope = {
         ":one": {"N": "1"},
         ":updated": microseconds(now),
         ":epoch": {"N": str(epoch)},
         ":operation": {"S": operation_id},
     }
-    for place, (name, delta) in enumerate(step.deltas.items()):
-        bounds = _bounds(delta, step.floors.get(name), step.ceilings.get(name))
-        if bounds is None or isinstance(delta, float):
-            return None
-        field = f"doc.#{place}"
-        names[f"#{place}"] = name
-        if isinstance(delta, Decimal):
-            field += ".#decimal"
-            names["#decimal"] = DECIMAL_TAG
-        update.append(f"{field} = {field} + :d{place}")
-        condition.append(f"{field} BETWEEN :l{place} AND :h{place}")
-        values |= {f":d{place}": number(delta), f":l{place}": bounds[0], f":h{place}": bounds[1]}
     return {
-        "UpdateExpression": ", ".join(update),
-        "ConditionExpression": " AND ".join(condition),
-        "ExpressionAttributeNames": names,
-        "ExpressionAttributeValues": values,
-        "ReturnValues": "UPDATED_NEW",
+        "UpdateExpression": ", ".join([_UPDATE, *update.sets]),
+        "ConditionExpression": " AND ".join([_CONDITION, *update.conditions]),
+        "ExpressionAttributeNames": update.names,
+        "ExpressionAttributeValues": envelope | update.values,
+        # Whether UPDATED_NEW holds what was set to the value that it had is not written down.
+        "ReturnValues": "UPDATED_NEW" if all(step.deltas.values()) else "ALL_NEW",
         "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
     }
+
+
+class _Update:
+    """The parts of an update expression, and of its condition, that are about fields."""
+
+    def __init__(self) -> None:
+        self.sets: list[str] = []
+        self.conditions: list[str] = []
+        self.names: dict[str, str] = {}
+        self.values: dict[str, Typed] = {}
+
+    def create(self, name: str, delta: Number) -> None:
+        """Set a field that is not there. Raises _NotNative."""
+        if isinstance(delta, float):
+            raise _NotNative
+        place, field = self._place(name)
+        self.sets.append(f"{field} = :d{place}")
+        self.conditions.append(f"attribute_exists(doc) AND attribute_not_exists({field})")
+        self.values[f":d{place}"] = typed(delta)
+
+    def add(self, step: Increment, name: str, delta: Number, kind: type) -> None:
+        """Add to a field of this type. Raises _NotNative."""
+        least, greatest = _bounds(kind, delta, step.floors.get(name), step.ceilings.get(name))
+        place, field = self._place(name)
+        if kind is Decimal:
+            field += ".#decimal"
+            self.names["#decimal"] = DECIMAL_TAG
+        self.sets.append(f"{field} = {field} + :d{place}")
+        self.conditions.append(f"{field} BETWEEN :l{place} AND :h{place}")
+        self.values |= {f":d{place}": number(delta), f":l{place}": number(least), f":h{place}": number(greatest)}
+
+    def _place(self, name: str) -> tuple[int, str]:
+        place = len(self.names)
+        self.names[f"#{place}"] = name
+        return place, f"doc.#{place}"
 
 
 def totals_of(step: Increment, attributes: Mapping[str, Typed]) -> Totals:
@@ -66,28 +109,30 @@ def totals_of(step: Increment, attributes: Mapping[str, Typed]) -> Totals:
     return Totals({name: fields[name] for name in step.deltas}, int(attributes["version"]["N"]))
 
 
-def _bounds(delta: Number, lowest: Number | None, highest: Number | None) -> Bounds | None:
-    """Return the least and the greatest value that the delta may be added to, or None where DynamoDB cannot compare so."""
-    if isinstance(delta, int):
-        return _int_bounds(delta, lowest, highest)
-    if isinstance(delta, Decimal):
-        return _decimal_bounds(delta, lowest, highest)
-    return None
+def _bounds(kind: type, delta: Number, lowest: Number | None, highest: Number | None) -> tuple[Number, Number]:
+    """Return the least and the greatest value of this type that the delta may be added to. Raises _NotNative."""
+    if kind is int and isinstance(delta, int):
+        least, greatest = _int_bounds(delta, lowest, highest)
+    elif kind is Decimal and not isinstance(delta, float):
+        least, greatest = _decimal_bounds(Decimal(delta), lowest, highest)
+    else:
+        raise _NotNative
+    if least > greatest:  # DynamoDB refuses such a range
+        raise _NotNative
+    return least, greatest
 
 
-def _int_bounds(delta: int, lowest: Number | None, highest: Number | None) -> Bounds | None:
-    least, greatest = -_GREATEST_INT, _GREATEST_INT
-    low = max(least, least - delta, least if lowest is None else ceil(lowest) - delta)
-    high = min(greatest, greatest - delta, greatest if highest is None else floor(highest) - delta)
-    return (number(low), number(high)) if low <= high else None
+def _int_bounds(delta: int, lowest: Number | None, highest: Number | None) -> tuple[Number, Number]:
+    least = max(-_GREATEST_INT, -_GREATEST_INT - delta, -_GREATEST_INT if lowest is None else ceil(lowest) - delta)
+    greatest = min(_GREATEST_INT, _GREATEST_INT - delta, _GREATEST_INT if highest is None else floor(highest) - delta)
+    return least, greatest
 
 
-def _decimal_bounds(delta: Decimal, lowest: Number | None, highest: Number | None) -> Bounds | None:
-    """As for an int; a bound that has more digits than DynamoDB compares is left to compare-and-set."""
+def _decimal_bounds(delta: Decimal, lowest: Number | None, highest: Number | None) -> tuple[Number, Number]:
+    """As for an int; a bound with more digits than DynamoDB compares is not native."""
     try:
-        low = -_GREATEST_DECIMAL if lowest is None else _EXACT.subtract(Decimal(lowest), delta)
-        high = _GREATEST_DECIMAL if highest is None else _EXACT.subtract(Decimal(highest), delta)
+        least = -_GREATEST_DECIMAL if lowest is None else _EXACT.subtract(Decimal(lowest), delta)
+        greatest = _GREATEST_DECIMAL if highest is None else _EXACT.subtract(Decimal(highest), delta)
     except Inexact:
-        return None
-    inside = -_GREATEST_DECIMAL <= low <= high <= _GREATEST_DECIMAL
-    return (number(low), number(high)) if inside else None
+        raise _NotNative from None
+    return max(least, -_GREATEST_DECIMAL), min(greatest, _GREATEST_DECIMAL)

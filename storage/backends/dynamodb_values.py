@@ -11,7 +11,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 from northstar.instants import instant_text
-from storage.documents import Fields, Value
+from storage.documents import Fields, Number, Value
 from storage.errors import BackendRejected
 from storage.values import CheckedFields
 
@@ -62,8 +62,8 @@ def _typed_decimal(value: Decimal) -> Typed:
     return {"M": {DECIMAL_TAG: number(value)}}
 
 
-def number(value: int | Decimal) -> Typed:
-    """Return a number of at most 38 digits as it is compared and added to."""
+def number(value: Number) -> Typed:
+    """Return an int or a Decimal as it is compared and added to."""
     return {"N": str(value) if value else "0"}
 
 

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -14,10 +14,25 @@ from storage.backends.dynamodb_increments import native_update, totals_of
 from storage.backends.dynamodb_items import item_of, key_of, microseconds, partition_name, stored_in
 from storage.backends.dynamodb_values import Typed
 from storage.backends.service import WRITE_SECONDS, Outrun, Place, Stored, Unanswered, version_at
-from storage.documents import ABSENT, ANY, Delete, Expect, Increment, Operation, Outcome, Put, Totals, Written
+from storage.documents import (
+    ABSENT,
+    ANY,
+    Delete,
+    Expect,
+    Increment,
+    Number,
+    Operation,
+    Outcome,
+    Put,
+    Totals,
+    Value,
+    Written,
+)
 from storage.errors import BackendUnavailable
 from storage.values import checked
 
+NATIVE_TRIES: Final = 4
+"""Of an increment: as its delta suggests, as the refusal showed the document, and again where others changed it meanwhile."""
 _LONGEST_PAUSE_SECONDS: Final = 0.2
 
 _PRESENT: Final = "attribute_not_exists(gone) AND (attribute_not_exists(expires) OR expires > :now)"
@@ -77,25 +92,44 @@ class NativeWrites:
         return self._writes.write(place, [step]) == [True]
 
     def increment(self, place: Place, step: Increment) -> Totals:
+        send = self._adding(place, step, None)
+        for _ in range(NATIVE_TRIES):
+            try:
+                totals = self._settled(place, step, send)
+            except ConditionFailed as refusal:
+                found = _found(refusal)
+                sent = sums(step, found.fields if found else {})  # raises what the caller is told
+                send = self._adding(place, step, found.fields) if found else self._creating(place, step, sent)
+            except (Outrun, RequestInvalid):
+                break
+            else:
+                assert isinstance(totals, Totals)
+                return totals
+        return self._writes.increment(place, step)
+
+    def _adding(self, place: Place, step: Increment, fields: Mapping[str, Value] | None) -> Send:
+        """Return how to add to the fields, as they were seen to be; None: not seen. It raises Outrun where no update can."""
+
         def send(operation_id: str, now: datetime) -> Outcome:
-            update = native_update(step, now=now, epoch=self._epoch, operation_id=operation_id)
+            update = native_update(step, fields, now=now, epoch=self._epoch, operation_id=operation_id)
             if update is None:
                 raise Outrun
             key = key_of(partition_name(*place), step.key)
             answer = self._connection.send("update_item", TableName=self._table, Key=key, **update)
             return totals_of(step, answer["Attributes"])
 
-        try:
-            totals = self._settled(place, step, send)
-        except ConditionFailed as refusal:
-            found = _found(refusal)
-            if found:
-                sums(step, found.fields)  # raises what the caller is told
-            totals = self._writes.increment(place, step)
-        except (Outrun, RequestInvalid):
-            totals = self._writes.increment(place, step)
-        assert isinstance(totals, Totals)
-        return totals
+        return send
+
+    def _creating(self, place: Place, step: Increment, totals: dict[str, Number]) -> Send:
+        """Return how to create the document, with the totals as its fields."""
+
+        def send(operation_id: str, now: datetime) -> Outcome:
+            version = version_at(now)
+            created = Stored(version, checked(totals), now, epoch=self._epoch, operation_id=operation_id)
+            self._put_item(place, step.key, created, *_put_condition(ABSENT, version, now))
+            return Totals(totals, version)
+
+        return send
 
     def _settled(self, place: Place, step: Operation, send: Send) -> Outcome:
         """Send until it is answered; what surely was not applied is sent again. Raises ConditionFailed or Outrun as sent."""

@@ -47,4 +47,6 @@ def guarded(
 ) -> GuardedDocuments:
     """The driver inside a scope."""
     served_by = ServedBy(1, 1, "dynamodb")
-    return GuardedDocuments(driver, scope=Scope(tenant, env, project, surface), served_by=served_by, kind="tabular_store")
+    return GuardedDocuments(
+        driver, scope=Scope(tenant, env, project, surface), served_by=served_by, kind="tabular_store"
+    )
