@@ -13,7 +13,7 @@ POST   /control/reap       {"database"}: delete what has expired by the policies
 import json
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -39,9 +39,10 @@ _RESET = re.compile(r"/emulator/v1/(projects/[^/]+/databases/[^/]+)/documents")
 class Control:
     """What tests may ask of the server besides Firestore's own calls."""
 
-    def __init__(self, service: Service, faults: Faults) -> None:
+    def __init__(self, service: Service, faults: Faults, methods: Set[str]) -> None:
         self._service = service
         self._faults = faults
+        self._methods = methods
         self._routes: dict[tuple[str, str], Callable[[Given], object]] = {
             ("GET", "/"): lambda _: "Ok",
             ("GET", "/control/calls"): lambda given: faults.calls(given.get("project")),
@@ -61,6 +62,8 @@ class Control:
         return self._routes[method, path](given)
 
     def _arm(self, given: Given) -> None:
+        if given["method"] not in self._methods:
+            raise KeyError(given["method"])
         code = grpc.StatusCode[given["code"]] if given.get("code") else None
         self._faults.arm(Fault(**{**given, "code": code}))
 
@@ -87,19 +90,19 @@ def _has_expired(value: ValueMessage | None, now: int) -> bool:
 
 
 @contextmanager
-def control_server(service: Service, faults: Faults) -> Iterator[int]:
-    """Serve the control side on a free port of this machine, and yield that port."""
-    control = Control(service, faults)
+def control_server(service: Service, faults: Faults, methods: Set[str]) -> Iterator[int]:
+    """Serve the control side on a free port of this machine, and yield that port. `methods` can meet faults."""
+    control = Control(service, faults, methods)
 
     class Handler(BaseHTTPRequestHandler):
         def _answer(self) -> None:
             parts = urlsplit(self.path)
-            length = int(self.headers.get("Content-Length") or 0)
-            given = json.loads(self.rfile.read(length)) if length else {}
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             query = {name: values[0] for name, values in parse_qs(parts.query).items()}
             try:
+                given = json.loads(body) if body else {}
                 self._send(HTTPStatus.OK, control.answer(self.command, parts.path, {**query, **given}))
-            except (KeyError, TypeError, Refused) as error:
+            except (KeyError, TypeError, ValueError, Refused) as error:
                 self._send(HTTPStatus.BAD_REQUEST, f"{self.command} {parts.path}: {error!r}")
 
         do_GET = do_POST = do_DELETE = _answer  # noqa: N815 - names that the base class calls

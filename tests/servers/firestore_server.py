@@ -116,7 +116,8 @@ def serve(calls: Calls, port: int) -> None:
     backend = _grpc_server(calls)
     inner = backend.add_insecure_port(f"{HOST}:0")
     backend.start()
-    with control_server(calls.service, calls.faults) as control:
+    methods = {name for services in (UNARY, STREAMING) for names in services.values() for name in names}
+    with control_server(calls.service, calls.faults, methods) as control:
         try:
             asyncio.run(_front(port, inner, control))
         finally:

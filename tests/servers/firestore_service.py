@@ -55,6 +55,7 @@ class Service:
         return self.databases[name]
 
     def commit(self, request: Message) -> Message:
+        """Apply writes in order, all or none; in a transaction, only while all that it read is unchanged."""
         database = self.database(request.database)
         writes = [plan_write(each, request.database) for each in request.writes]
         if request.transaction:
@@ -68,6 +69,7 @@ class Service:
         return database.store.commit(writes, self.clock.tick, remember=remember)
 
     def batch_write(self, request: Message) -> Message:
+        """Apply each write by itself, and tell the outcome of each."""
         database = self.database(request.database)
         writes = [plan_write(each, request.database) for each in request.writes]
         if len({each.path for each in writes}) < len(writes):
@@ -83,10 +85,12 @@ class Service:
         return response
 
     def begin_transaction(self, request: Message) -> Message:
+        """Start a transaction. It reads at the moment of its first read."""
         name = self.database(request.database).transactions.begin(request.options)
         return messages.BeginTransactionResponse(transaction=name)
 
     def rollback(self, request: Message) -> Message:
+        """End a transaction. One that has ended already stays so."""
         self.database(request.database).transactions.close(request.transaction)
         return messages.Empty()
 
@@ -107,6 +111,7 @@ class Service:
         return responses
 
     def run_query(self, request: Message) -> list[Message]:
+        """Answer each document by itself, and the transaction that the call begins before them."""
         database, prepared = self._prepared(request, request.structured_query)
         check_indexes(prepared, database.store.settings, strict=self.strict_indexes)
         began, transaction = _transaction(request, database)
@@ -116,6 +121,7 @@ class Service:
         return first + _answers(answer, prepared, moment)
 
     def run_aggregation_query(self, request: Message) -> list[Message]:
+        """Answer counts, sums and averages in one response."""
         asked = request.structured_aggregation_query
         database, prepared = self._prepared(request, asked.structured_query)
         fields = aggregated_fields(asked.aggregations)
@@ -133,6 +139,7 @@ class Service:
         return self.database(name), prepare(parent, query)
 
     def get_document(self, request: Message) -> Message:
+        """Return one document. NOT_FOUND when it is missing."""
         name, path = parse_document(request.name)
         _, transaction = _transaction(request, self.database(name))
         [document] = self.database(name).transactions.read(transaction, lambda view: Answer([view.get(path)])).documents
@@ -141,6 +148,7 @@ class Service:
         return _masked(document, request)
 
     def create_document(self, request: Message) -> Message:
+        """Make a document, with an id of 20 letters and digits when none is given. ALREADY_EXISTS when it is there."""
         database, parent = parse_parent(request.parent)
         last = request.document_id or "".join(secrets.choice(ID_LETTERS) for _ in range(ID_LENGTH))
         check_id(request.collection_id, "collection id")
@@ -150,6 +158,7 @@ class Service:
         return self._write_one(messages.Write(update=update, current_document={"exists": False}), request)
 
     def update_document(self, request: Message) -> Message:
+        """Replace a document, or the fields that a mask names, and return it."""
         write = messages.Write(update=request.document)
         for part in ("update_mask", "current_document"):
             if request.HasField(part):
@@ -157,19 +166,24 @@ class Service:
         return self._write_one(write, request)
 
     def delete_document(self, request: Message) -> Message:
+        """Delete a document, there or not unless a precondition says so."""
         self._write_one(messages.Write(delete=request.name, current_document=request.current_document), request)
         return messages.Empty()
 
     def list_documents(self, request: Message) -> Message:
+        """Return a page of a collection."""
         return list_documents(self.database(parse_parent(request.parent)[0]).store, request)
 
     def list_collection_ids(self, request: Message) -> Message:
+        """Return a page of the collections below a document."""
         return list_collection_ids(self.database(parse_parent(request.parent)[0]).store, request)
 
     def get_field(self, request: Message) -> Message:
+        """Return the indexes and the expiry of a field."""
         return get_field(self.database(parse_field(request.name)[0]).store.settings, request)
 
     def update_field(self, request: Message) -> Message:
+        """Change the indexes or the expiry of a field."""
         return update_field(self.database(parse_field(request.field.name)[0]).store.settings, request)
 
     def _write_one(self, write: Message, request: Message) -> Message:

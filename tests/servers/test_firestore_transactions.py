@@ -155,6 +155,11 @@ def test_a_fault_hits_the_named_method_and_project_alone(lab: Lab):
         read(lab, "things/a", b"")
 
 
+def test_a_fault_for_no_method_is_refused(lab: Lab):
+    with pytest.raises(AssertionError, match="Comit"):
+        lab.fault("Comit", "UNAVAILABLE")
+
+
 def test_a_lost_answer_makes_the_sdk_count_twice(lab: Lab):
     lab.client.document("things/a").set({"n": 0})
     lab.fault("Commit", "UNAVAILABLE", after=True)
