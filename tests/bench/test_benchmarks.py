@@ -18,6 +18,11 @@ ROWS = {
     "appends": ["append, 32 writers", "append, 1 writer"],
     "listings": ["list 100 at the end", "list 100 in the middle"],
     "objects": ["1 KiB PUT / same promise", "1 KiB PUT / write in place"],
+    "clouds": [
+        f"{service} {operation}"
+        for service in ("DynamoDB", "Firestore", "Cosmos DB")
+        for operation in ("get", "put", "increment")
+    ],
 }
 
 
