@@ -2,6 +2,6 @@
 # without make, `python3 make.py run` does the same as `make run`.
 PYTHON ?= python3
 
-.PHONY: install run test check bench-quick servers lock
-install run test check bench-quick servers lock:
+.PHONY: install clouds run test check capabilities bench-quick servers lock
+install clouds run test check capabilities bench-quick servers lock:
 	@$(PYTHON) make.py $@

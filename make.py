@@ -46,7 +46,7 @@ def run(*command: str, settings: str = "northstar.settings.lab") -> None:
 
 
 def install(lock: str = "requirements/base.txt") -> None:
-    """Build `.venv` and install the lock into it, unless that has been done already. The test lock holds all of the others."""
+    """Build `.venv` and install the lock into it, unless that has been done already."""
     stamp = VENV / "installed"
     wanted = _fingerprint(lock)
     done = set(stamp.read_text().split()) if stamp.is_file() and PYTHON.is_file() else set()
@@ -55,8 +55,13 @@ def install(lock: str = "requirements/base.txt") -> None:
     if not done:
         _create_environment(VENV)
     _pip_install(PYTHON, lock)
-    contained = {_fingerprint("requirements/base.txt")} if lock == "requirements/dev.txt" else set()
-    stamp.write_text("\n".join(sorted({wanted} | contained)))
+    contained = list(LOCKS)[: list(LOCKS).index(lock) + 1]  # each lock holds those before it
+    stamp.write_text("\n".join(sorted(map(_fingerprint, contained))))
+
+
+def install_clouds() -> None:
+    """Install the SDKs of the cloud backends too, and the drivers of PostgreSQL and Redis."""
+    install("requirements/production.txt")
 
 
 def install_servers() -> None:
@@ -154,9 +159,18 @@ def test() -> None:
     run("-m", "pytest", "-n", "2", "--dist", "worksteal", *EXTRA, settings="northstar.settings.test")
 
 
+def capabilities() -> None:
+    """Run the contract's suites, and write what they saw into tests/contract/ledger.json and docs/capabilities.md."""
+    install("requirements/dev.txt")
+    install_servers()
+    os.environ["NORTHSTAR_CAPABILITIES"] = "write"
+    run("-m", "pytest", "-n", "2", "--dist", "worksteal", "tests/contract", settings="northstar.settings.test")
+
+
 def bench_quick() -> None:
     """The two-minute benchmarks: ratios, not times."""
     install("requirements/dev.txt")
+    install_servers()
     run("-m", "bench", "--quick", *EXTRA)
 
 
@@ -187,9 +201,11 @@ def lock_servers(compile_command: list[str]) -> None:
 
 COMMANDS: dict[str, Callable[[], None]] = {
     "install": install,
+    "clouds": install_clouds,
     "run": serve,
     "test": test,
     "check": check,
+    "capabilities": capabilities,
     "bench-quick": bench_quick,
     "servers": install_servers,
     "lock": lock,
