@@ -126,10 +126,10 @@ class FirestoreDocuments:
     def prepare(self) -> None:
         """Keep Firestore from indexing what we store, but for keys, and let it reap what has expired.
 
-        Raises BackendUnavailable while Firestore is still at work. The database must exist. Emulators need nothing of this.
+        Raises BackendUnavailable while Firestore is still at work. The database must exist. An emulator without the API for this
+        needs nothing.
         """
-        if not self._connection.is_emulator:
-            prepare_database(self._connection.channel(), self._connection.database)
+        prepare_database(self._connection)
 
     def ping(self) -> None:
         self._service.read([self._connection.documents + _PING], mask=[ENVELOPE])

@@ -14,8 +14,8 @@ from storage.backends.compare_and_set import UNAVAILABLE_ATTEMPTS, new_operation
 from storage.backends.firestore_client import messages
 from storage.backends.firestore_errors import Sent, code_named, error_of
 from storage.backends.firestore_items import mark_of, written_at
-from storage.backends.firestore_service import FirestoreService
-from storage.backends.firestore_writes import NativeWrites, in_one_commit, pause
+from storage.backends.firestore_service import FirestoreService, pause
+from storage.backends.firestore_writes import NativeWrites, in_one_commit
 from storage.backends.service import WRITE_SECONDS, Outrun, Place, Unanswered
 from storage.documents import BulkPut, Put, Ref, Written
 from storage.errors import BackendUnavailable

@@ -15,7 +15,7 @@ from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
 from storage.backends.firestore_config import FirestoreConfig
-from storage.backends.firestore_errors import Sent, translated
+from storage.backends.firestore_errors import Sent, reached_nobody, translated
 from storage.backends.service import CONNECT_SECONDS, READ_SECONDS
 from storage.config import reveal
 from storage.errors import BackendRejected, BackendUnavailable
@@ -139,14 +139,17 @@ class FirestoreConnection:
 
     @contextmanager
     def _calling(self, opened: _Open, sent: Sent) -> Iterator[None]:
-        """Translate the errors of a call, and let go of a channel whose peer does not answer: it may be half-open."""
+        """Translate the errors of a call, and let go of a channel that does not reach its peer.
+
+        It may be half-open, or wait before it connects again. Calls that still use it keep it until they end.
+        """
         import grpc  # noqa: PLC0415 - the SDK is imported at first use
 
         try:
             yield
         except grpc.RpcError as error:
-            if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED and self._opened.get(os.getpid()) is opened:
-                self._opened.pop(os.getpid(), None)  # calls that still wait on it keep it until they end
+            if reached_nobody(error) and self._opened.get(os.getpid()) is opened:
+                self._opened.pop(os.getpid(), None)
             raise translated(error, sent)  # noqa: B904 - its cause is set where it is safe to show
         except ValueError:
             if self._closed:  # between our look and gRPC's

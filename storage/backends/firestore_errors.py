@@ -47,6 +47,11 @@ def translated(error: Any, sent: Sent) -> Exception:
     return ours
 
 
+def reached_nobody(error: Any) -> bool:
+    """Whether a `grpc.RpcError` says that there is no connection, or one that carries nothing."""
+    return error.code().name == "DEADLINE_EXCEEDED" or (error.details() or "").startswith(_NOT_SENT)
+
+
 def code_named(number: int) -> str:
     """Return the name of a gRPC status code."""
     import grpc  # noqa: PLC0415 - the SDK is imported at first use

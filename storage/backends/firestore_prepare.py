@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import TimeoutError as NotYet
 from typing import Any, Final
 
+from storage.backends.firestore_client import FirestoreConnection
 from storage.backends.firestore_errors import Sent, error_of
 from storage.backends.firestore_items import ENVELOPE, FIELDS, KEY, REAP_AT
 from storage.backends.firestore_names import GROUP
@@ -26,21 +27,24 @@ _ADMIN_FIX: Final = (
 )
 
 
-def prepare_database(channel: Any, database: str) -> None:
+def prepare_database(connection: FirestoreConnection) -> None:
     """Set up the collection group of all our documents, where that is not done yet.
 
     Raises BackendUnavailable while Firestore is still at work or does not answer, BackendRejected when it refuses.
     """
-    from google.api_core.exceptions import GoogleAPICallError  # noqa: PLC0415 - the SDK is imported at first use
+    from google.api_core.exceptions import GoogleAPICallError, MethodNotImplemented  # noqa: PLC0415 - at first use
     from google.cloud.firestore_admin_v1.services.firestore_admin import FirestoreAdminClient  # noqa: PLC0415
     from google.cloud.firestore_admin_v1.services.firestore_admin.transports import (  # noqa: PLC0415
         FirestoreAdminGrpcTransport,
     )
 
-    client = FirestoreAdminClient(transport=FirestoreAdminGrpcTransport(channel=channel))
-    group = f"{database}/collectionGroups/{GROUP}"
+    client = FirestoreAdminClient(transport=FirestoreAdminGrpcTransport(channel=connection.channel()))
+    group = f"{connection.database}/collectionGroups/{GROUP}"
     try:
         _wait(list(_started(client, group)))
+    except MethodNotImplemented as error:
+        if not connection.is_emulator:  # Google's has no such API, and no limits that it would lift
+            raise _translated(error) from error
     except GoogleAPICallError as error:
         raise _translated(error) from error
 

@@ -1,5 +1,7 @@
 """What compare-and-set asks of Firestore: strong reads in one call, and one atomic commit with a condition for each document."""
 
+import random
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -18,12 +20,15 @@ from storage.backends.firestore_items import (
     written_at,
 )
 from storage.backends.firestore_names import GROUP, document_id, memory_id, parent_of
-from storage.backends.service import Change, Memory, Outrun, Place, Stored
+from storage.backends.service import CONNECT_SECONDS, Change, Memory, Outrun, Place, Stored
 from storage.documents import ABSENT, ANY, Put, Written
 from storage.errors import BackendUnavailable
 
+LOAD_ATTEMPTS: Final = 3
 READ_AT_ONCE: Final = 500
 """Documents that one call reads. Firestore sets no number; so many names stay far below the 10 MiB of a request."""
+
+_LONGEST_PAUSE_SECONDS: Final = 0.2
 
 
 class FirestoreService:
@@ -79,7 +84,23 @@ class FirestoreService:
     def load(
         self, place: Place, keys: Sequence[str], operation_ids: Sequence[str]
     ) -> tuple[dict[str, Stored], dict[str, Memory]]:
-        """As `Service.load`. A memory that has lapsed but is still there is removed, so that a commit finds none."""
+        """As `Service.load`. A memory that has lapsed but is still there is removed, so that a commit finds none.
+
+        Tried again while it fails fast: a connection that was lost takes the first call after it along.
+        """
+        started, failures = time.monotonic(), 0
+        while True:
+            try:
+                return self._load(place, keys, operation_ids)
+            except BackendUnavailable:
+                failures += 1
+                if failures == LOAD_ATTEMPTS or time.monotonic() - started > CONNECT_SECONDS:
+                    raise
+                pause(failures)
+
+    def _load(
+        self, place: Place, keys: Sequence[str], operation_ids: Sequence[str]
+    ) -> tuple[dict[str, Stored], dict[str, Memory]]:
         names = {key: self.name(place, key) for key in keys}
         memory_names = {one: self._memory_name(place, one) for one in operation_ids}
         found = self.read([*names.values(), *memory_names.values()])
@@ -125,6 +146,11 @@ class FirestoreService:
                 self.connection.commit(request)
             except Outrun:
                 continue  # somebody else has removed it
+
+
+def pause(failures: int) -> None:
+    """Wait before the next attempt, the longer the more have failed."""
+    time.sleep(random.uniform(0, _LONGEST_PAUSE_SECONDS * failures))  # noqa: S311 - jitter, not a secret
 
 
 def _stamped(after: Stored, update_time: Any) -> Stored:

@@ -1,21 +1,17 @@
 """Writes whose caller gave no operation id: in as few calls as Firestore allows, and else by compare-and-set."""
 
-import random
 import time
 from datetime import UTC, datetime
-from typing import Final
 
 from northstar.errors import NorthstarError
 from storage.backends.compare_and_set import UNAVAILABLE_ATTEMPTS, Believed, CompareAndSet, new_operation_id
 from storage.backends.decisions import check_expectation
 from storage.backends.firestore_items import never_expires
-from storage.backends.firestore_service import FirestoreService
+from storage.backends.firestore_service import FirestoreService, pause
 from storage.backends.plans import Request
 from storage.backends.service import WRITE_SECONDS, Outrun, Place, Unanswered
 from storage.documents import Delete, Expect, Outcome, Put, Written
 from storage.errors import BackendUnavailable
-
-_LONGEST_PAUSE_SECONDS: Final = 0.2
 
 
 def in_one_commit(expect: Expect) -> bool:
@@ -50,12 +46,16 @@ class NativeWrites:
 
     def delete(self, place: Place, step: Delete) -> bool:
         """Look whether there is something, since Firestore does not tell, and delete just that."""
-        found = self._service.read_envelope(place, step.key)
+        operation_id = new_operation_id()
+        try:
+            found = self._service.read_envelope(place, step.key)
+        except BackendUnavailable:
+            return self._decided(place, step, operation_id, None) is True
         present = found is not None and found.present(datetime.now(UTC))
         check_expectation(step.key, step.expect, version=found.version if found else 0, present=present)
         if found is None or not present:
             return False
-        return self._decided(place, step, new_operation_id(), {step.key: found}) is True
+        return self._decided(place, step, operation_id, {step.key: found}) is True
 
     def decided(self, place: Place, step: Put, operation_id: str) -> Written:
         """Write, or refuse, what a native call could not, after a look at what is stored."""
@@ -75,8 +75,3 @@ class NativeWrites:
 def as_written(outcome: Outcome) -> Written:
     assert isinstance(outcome, Written)
     return outcome
-
-
-def pause(failures: int) -> None:
-    """Wait before the next attempt, the longer the more have failed."""
-    time.sleep(random.uniform(0, _LONGEST_PAUSE_SECONDS * failures))  # noqa: S311 - jitter, not a secret

@@ -13,6 +13,8 @@ from storage.keys import Scope
 from tests.contract.document_contract import OpenDocuments
 from tests.stack.fixtures import FirestoreProject
 
+BACKEND = "firestore (test server)"
+EMULATOR = "firestore (Google emulator)"
 SERVED_BY = ServedBy(1, 1, "firestore")
 
 
