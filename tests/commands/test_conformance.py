@@ -11,7 +11,9 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+from django.core.management import CommandError, call_command
 
+from northstar.management.commands import conformance
 from tests.commands.clouds import CLOUDS, config_of
 from tests.commands.conftest import PROJECT, SECONDS, document, run_manage
 from tests.contract import route_blobs, route_documents
@@ -165,6 +167,12 @@ def test_what_cannot_be_run_is_refused_in_words(home, arguments, said):
     done = run_manage(home, *TABLES, *arguments)
     assert done.returncode != 0
     assert said in done.stderr
+
+
+def test_without_pytest_it_says_what_to_install(monkeypatch):
+    monkeypatch.setattr(conformance, "is_installed", lambda module: module != "pytest")
+    with pytest.raises(CommandError, match=r"pip install .*requirements/dev.txt"):
+        call_command(*TABLES)
 
 
 def test_the_tests_of_each_line_are_listed_without_running_them(home):
