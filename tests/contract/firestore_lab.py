@@ -1,7 +1,9 @@
 """Drivers over a Firestore server, for the tests of documents, streams and the driver itself."""
 
+import http.client
+import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from typing import Any
 
 from northstar.context import RequestContext
@@ -33,13 +35,56 @@ def guarded(driver: FirestoreDocuments, tenant="acme", env="dev", project=None, 
     return GuardedDocuments(driver, scope=Scope(tenant, env, project, surface), served_by=SERVED_BY)
 
 
+def closing_driver(project: FirestoreProject, settings: Any) -> AbstractContextManager[FirestoreDocuments]:
+    """A driver of this project, prepared, that is closed at the end."""
+    allow(settings, project.address)
+    driver = driver_at(project)
+    driver.prepare()
+    return closing(driver)
+
+
+class Control:
+    """What our own server tells and does about one project, besides Firestore's calls."""
+
+    def __init__(self, project: FirestoreProject) -> None:
+        self._project = project
+
+    def calls(self) -> dict[str, int]:
+        """How often each of Firestore's methods was called, failures too, since the last time that this was asked."""
+        counted: dict[str, int] = self._ask("GET", f"calls?project={self._project.project}")
+        self._ask("DELETE", "calls")
+        return counted
+
+    def fault(self, method: str, code: str | None = None, **options: Any) -> None:
+        """Let calls of a method fail; `count`, `after` (the answer alone is lost) and `delay_seconds` may be given."""
+        self._ask("POST", "faults", method=method, code=code, project=self._project.project, **options)
+
+    def clear(self) -> None:
+        """Let no call fail any more."""
+        self._ask("DELETE", "faults")
+
+    def reap(self) -> int:
+        """Delete what the policy of our database may delete now, and return how many documents that were."""
+        answer = self._ask("POST", "reap", database=f"projects/{self._project.project}/databases/(default)")
+        return int(answer["reaped"])
+
+    def _ask(self, verb: str, path: str, /, **body: Any) -> Any:
+        connection = http.client.HTTPConnection(self._project.address, timeout=30)
+        try:
+            connection.request(verb, f"/control/{path}", json.dumps(body) if body else None)
+            response = connection.getresponse()
+            answer = response.read()
+            assert response.status == http.client.OK, answer
+            return json.loads(answer)
+        finally:
+            connection.close()
+
+
 @contextmanager
 def opened(project: FirestoreProject, settings: Any) -> Iterator[OpenDocuments]:
     """One driver for all scopes, as one route has."""
-    allow(settings, project.address)
-    driver = driver_at(project)
-    yield lambda *scope, **parts: guarded(driver, *scope, **parts)
-    driver.close()
+    with closing_driver(project, settings) as driver:
+        yield lambda *scope, **parts: guarded(driver, *scope, **parts)
 
 
 @contextmanager
