@@ -31,6 +31,12 @@ _READS: Final = frozenset(
     }
 )
 _ROLE_SESSION: Final = "northstar"
+_NO_FILES: Final = {
+    "profile": (None, None, None, None),
+    "config_file": (None, None, os.devnull, None),
+    "credentials_file": (None, None, os.devnull, None),
+}
+"""The SDK's variables for its files, by name: no key in a file, no variable of the environment, this default, no conversion."""
 
 
 class Sessions:
@@ -56,16 +62,16 @@ class Sessions:
     def _session(self, *, own_keys: bool) -> Any:
         """Return the session for routes with keys, which reads no file of the machine, or that of the platform's credentials."""
         if own_keys not in self._shared:
-            from botocore.session import Session  # noqa: PLC0415 - at first use
-
-            session = Session()
-            if own_keys:
-                for name in ("config_file", "credentials_file", "profile"):
-                    session.set_config_variable(name, os.devnull if name != "profile" else None)
+            self._shared[own_keys] = _new_session(own_keys=own_keys)
             # At DEBUG it writes down requests, answers and what is signed: documents, tokens and the keys of roles.
             logging.getLogger("botocore").setLevel(logging.INFO)
-            self._shared[own_keys] = session
         return self._shared[own_keys]
+
+
+def _new_session(*, own_keys: bool) -> Any:
+    from botocore.session import Session  # noqa: PLC0415 - at first use
+
+    return Session(session_vars=_NO_FILES if own_keys else None)
 
 
 def _keys(config: DynamoDBConfig) -> dict[str, str]:
@@ -105,7 +111,6 @@ def _client(session: Any, service: str, config: DynamoDBConfig, endpoint: str | 
 def _with_role(session: Any, keys: dict[str, str], config: DynamoDBConfig) -> Any:
     """Return a session that assumes the route's role with these keys, or with what the session has found."""
     from botocore import credentials  # noqa: PLC0415 - at first use
-    from botocore.session import Session  # noqa: PLC0415
 
     source = session.get_credentials() if not keys else credentials.Credentials(*keys.values())
     if source is None:
@@ -120,7 +125,7 @@ def _with_role(session: Any, keys: dict[str, str], config: DynamoDBConfig) -> An
         | ({"ExternalId": config.external_id} if config.external_id else {}),
     )
     assumed = credentials.DeferredRefreshableCredentials(fetcher.fetch_credentials, "assume-role")
-    inner = Session()
+    inner = _new_session(own_keys=bool(keys))
     inner.register_component("data_loader", session.get_component("data_loader"))
     inner.register_component("credential_provider", _Given(assumed))
     return inner

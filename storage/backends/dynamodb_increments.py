@@ -20,7 +20,8 @@ MOST_FIELDS: Final = 20
 """Fields of one native increment: an expression has at most 4 KB and 300 operators."""
 
 _GREATEST_INT: Final = 10**INTEGER_DIGITS - 1
-_GREATEST_DECIMAL: Final = Decimal((0, (9,) * INTEGER_DIGITS, 125 - INTEGER_DIGITS + 1))
+_GREATEST_DECIMAL: Final = Decimal("1E+124")
+"""A magnitude below the greatest of DynamoDB: whatever lies beyond it is left to compare-and-set."""
 _EXACT: Final = Context(prec=INTEGER_DIGITS, traps=[Inexact])
 _UPDATE: Final = "SET version = version + :one, updated = :updated, epoch = :epoch, operation = :operation"
 _CONDITION: Final = "operation <> :operation AND (attribute_not_exists(expires) OR expires > :updated)"
