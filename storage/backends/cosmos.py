@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, ClassVar, Final, Literal
 from northstar.errors import NorthstarError
 from storage.backends.compare_and_set import CompareAndSet, new_operation_id
 from storage.backends.cosmos_bulk import Bulk
-from storage.backends.cosmos_client import Connection
+from storage.backends.cosmos_client import Connection, check_reads
 from storage.backends.cosmos_config import CosmosConfig, refuse_stale_reads
 from storage.backends.cosmos_errors import Missing, Refused, Taken
 from storage.backends.cosmos_items import Item, Patch, adding, document_of, item_of, key_in, removing, replacing
 from storage.backends.cosmos_names import id_of, pk_of, sort_range
-from storage.backends.cosmos_prepare import check_container, check_reads, prepare
+from storage.backends.cosmos_prepare import check_container, prepare
 from storage.backends.cosmos_sending import sent
 from storage.backends.cosmos_store import CosmosStore
 from storage.backends.cosmos_values import unpacked
@@ -182,7 +182,7 @@ class CosmosDocuments:
 
     def native(self) -> "CosmosClient":
         """Return the SDK's client, for diagnostics: what is written with it bypasses every promise made here."""
-        return self._connection.client()
+        return self._connection.call_client(lambda client: client)
 
     def _items(self, places: Mapping[Place, Collection[str]]) -> dict[Place, dict[str, Item]]:
         def ask(place: Place) -> dict[str, Item]:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from northstar.errors import NorthstarError
 from storage.backends.cosmos_config import SESSION, CosmosConfig
 from storage.backends.cosmos_errors import PREPARE_FIX, Missing, TooLate, translated, unread
 from storage.backends.service import CONNECT_SECONDS, READ_SECONDS
@@ -23,12 +24,15 @@ if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
     from azure.core.pipeline.transport import RequestsTransport
     from azure.cosmos import ContainerProxy, CosmosClient
-    from azure.cosmos.documents import ConnectionPolicy, DatabaseAccount
+    from azure.cosmos.documents import ConnectionPolicy
 
 CALL_SECONDS: Final = 10.0
 """No request of one call is sent later, or awaited longer, than this after the call began."""
 CONNECTIONS: Final = 64
 """Connections kept open; more threads than that open some of their own for a moment."""
+
+_SENSELESS: Final = (AttributeError, LookupError, TypeError, ValueError)
+"""What the SDK makes of an answer that is no answer of the service."""
 
 T = TypeVar("T")
 
@@ -44,13 +48,16 @@ class Connection:
         self._building = threading.Lock()
         self._client: CosmosClient | None = None
         self._container: ContainerProxy | None = None
+        self._failure: NorthstarError | None = None
+        self._failed_at = 0.0
 
     def call(self, ask: "Callable[[ContainerProxy], T]", *, write: bool, item: bool = False) -> T:
         """Return what `ask` makes of the container; `item` says that it names an item, which may be missing.
 
         Raises Missing, Taken or Refused as the service answers, and Throttled, Unanswered, BackendUnavailable or BackendRejected.
         """
-        container = self.container()
+        self._started.at = time.monotonic()
+        container = self._opened_container()
         try:
             return self._run(lambda: ask(container), write=write)
         except Missing:
@@ -60,27 +67,30 @@ class Connection:
 
     def call_client(self, ask: "Callable[[CosmosClient], T]") -> T:
         """Return what `ask` makes of the client; the container need not exist. Raises as `call`."""
-        client = self.client()
+        self._started.at = time.monotonic()
+        client = self._opened()
         try:
             return self._run(lambda: ask(client), write=False)
         except Missing:
             raise self.missing() from None
 
-    def client(self) -> "CosmosClient":
-        """Return the SDK's client. Raises BackendRejected for an account whose reads may be stale."""
+    def _opened(self) -> "CosmosClient":
+        """Return the client, built by the first thread that asks. Raises BackendRejected for an account with stale reads."""
         self._refuse_closed()
         if self._pid != os.getpid():  # a child must not share its parent's sockets
             self._pid, self._building, self._client, self._container = os.getpid(), threading.Lock(), None, None
-        if self._client is None:
-            with self._building:
-                if self._client is None:
-                    self._client = self._run(self._built, write=False)
-        return self._client
+        if self._client is not None:
+            return self._client
+        began = time.monotonic()
+        with self._building:
+            if self._client is None:
+                if self._failure is not None and self._failed_at > began:
+                    raise self._failure  # it failed while this thread waited: its own try would only take as long again
+                self._client = self._built()
+            return self._client
 
-    def container(self) -> "ContainerProxy":
-        """Return the SDK's container. Raises BackendRejected where there is none."""
-        client = self.client()
-        self._refuse_closed()
+    def _opened_container(self) -> "ContainerProxy":
+        client = self._opened()
         if self._container is None:
             container = client.get_database_client(self._config.database).get_container_client(self._config.container)
             try:
@@ -109,22 +119,23 @@ class Connection:
     def _run(self, ask: Callable[[], T], *, write: bool) -> T:
         from azure.core.exceptions import AzureError
 
-        self._started.at = time.monotonic()
         try:
             return ask()
         except AzureError as error:
             self._refuse_closed()
             raise translated(error, write=write) from error
-        except (
-            AttributeError,
-            LookupError,
-            TypeError,
-            ValueError,
-        ) as error:  # what the SDK makes of a senseless answer
+        except _SENSELESS as error:
             self._refuse_closed()
             raise unread(write=write) from error
 
     def _built(self) -> "CosmosClient":
+        try:
+            return self._run(self._new_client, write=False)
+        except NorthstarError as error:
+            self._failure, self._failed_at = error, time.monotonic()
+            raise
+
+    def _new_client(self) -> "CosmosClient":
         from azure.cosmos import CosmosClient
 
         client = CosmosClient(
@@ -140,8 +151,11 @@ class Connection:
             enable_compact_utf8_item_writes=True,
         )
         _stay_in_one_region(client)
-        if self._config.consistency != SESSION:
-            check_strong(client.get_database_account())
+        try:
+            check_reads(client, self._config)
+        except BackendRejected:
+            client.close()
+            raise
         return client
 
     def _remaining(self) -> float:
@@ -150,8 +164,11 @@ class Connection:
         return CALL_SECONDS if started is None else CALL_SECONDS - (time.monotonic() - started)
 
 
-def check_strong(account: "DatabaseAccount") -> None:
-    """Refuse an account whose reads may be older than another process's writes. Raises BackendRejected."""
+def check_reads(client: "CosmosClient", config: CosmosConfig) -> None:
+    """Refuse an account whose reads may be older than another process's writes. Raises BackendRejected, and as the SDK does."""
+    if config.consistency == SESSION:
+        return
+    account = client.get_database_account()
     level = (account.ConsistencyPolicy or {}).get("defaultConsistencyLevel")
     one_region_writes = len(account.WritableLocations) <= 1
     if level == "Strong" or (level == "BoundedStaleness" and one_region_writes):

@@ -9,7 +9,6 @@ from northstar.errors import InvalidConfig
 from northstar.modes import SELLABLE_MODES
 from storage.config import BackendConfig, Endpoint, Secret
 
-STRONG: Final = "strong"
 SESSION: Final = "session"
 
 _ACCOUNT: Final = re.compile(r"https://[a-z0-9][a-z0-9-]{1,42}[a-z0-9]\.documents\.azure\.(com|cn|us)(:443)?/?")

@@ -25,9 +25,10 @@ PATCH_OPERATIONS: Final = 10
 SPARED: Final = timedelta(hours=1)
 """How much later than its expiry an item is reaped: no clock of ours is that far behind."""
 FOREVER: Final = -1
+_TRACE: Final[Item] = {"expires_at": "", "ttl": ceil((REMEMBERED + SPARED).total_seconds())}
 _MOST_TTL: Final = 2**31 - 1
 _NEVER: Final = "never"
-"""An expiry that lies after every time, as texts are compared."""
+"""An expiry that lies after every time, as texts are compared; that of a trace, the empty text, lies before."""
 LONGEST_INTEGER: Final = 24
 """Bytes of JSON that a field of a whole number within 53 bits has, without its name."""
 _PLAIN_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
@@ -36,28 +37,21 @@ _PLAIN_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 
 def item_of(pk: str, key: str, stored: Stored) -> Item:
     """Return the item of a document, or the trace of a deleted one."""
-    item = {
-        "id": id_of(key),
-        "pk": pk,
-        **_envelope(stored.version, stored.operation_id, stored.epoch, stored.updated_at),
-    }
-    if stored.gone:
-        return item | {"expires_at": _NEVER, "ttl": _seconds(REMEMBERED + SPARED)}
-    expiry = {"expires_at": _expiry(stored.expires_at), "ttl": _ttl(stored.expires_at, stored.updated_at)}
-    return item | expiry | {"sort": sort_of(key), **_contents(stored)}
+    item = {"id": id_of(key), "pk": pk, "version": stored.version, "written": _written(stored)}
+    return item | ({**_TRACE} if stored.gone else {"sort": sort_of(key), **_contents(stored)})
 
 
 def stored_of(item: Mapping[str, Any]) -> Stored:
     """Return what an item says. Raises BackendRejected for one that this driver never wrote."""
     try:
-        gone = "fields" not in item
+        gone, written = "fields" not in item, item["written"]
         return Stored(
             version=item["version"],
             fields={} if gone else unpacked(item["fields"]),
-            updated_at=datetime.fromisoformat(item["updated_at"]),
+            updated_at=datetime.fromisoformat(written["at"]),
             expires_at=None if gone or item["expires_at"] == _NEVER else datetime.fromisoformat(item["expires_at"]),
-            epoch=item["epoch"],
-            operation_id=item["operation_id"],
+            epoch=written["epoch"],
+            operation_id=written["operation_id"],
             gone=gone,
             token=item["_etag"],
         )
@@ -86,7 +80,7 @@ def memory_item_of(pk: str, memory: Memory) -> Item:
         "pk": pk,
         "answers": memory.answers,
         "until": instant_text(memory.until),
-        "ttl": _seconds(REMEMBERED + SPARED),
+        "ttl": _TRACE["ttl"],
     }
 
 
@@ -104,35 +98,24 @@ class Patch:
 
 def replacing(step: Put, stored: Stored) -> Patch:
     """Put `stored` in the place of the unexpired version that the step expects."""
-    values = {
-        **_envelope(stored.version, stored.operation_id, stored.epoch, stored.updated_at),
-        "expires_at": _expiry(stored.expires_at),
-        "ttl": _ttl(stored.expires_at, stored.updated_at),
-        **_contents(stored),
-    }
-    return Patch([_set(name, value) for name, value in values.items()], _present(stored.updated_at, step.expect))
+    values = {"version": stored.version, "written": _written(stored), **_contents(stored)}
+    return Patch([_set(name, value) for name, value in values.items()], _present(stored, step.expect))
 
 
 def removing(expect: object, stored: Stored) -> Patch:
     """Leave a trace of the unexpired document; `expect` is its version, or ANY. The version grows by one."""
-    envelope = _envelope(stored.version, stored.operation_id, stored.epoch, stored.updated_at)
-    del envelope["version"]
-    operations = [_set(name, value) for name, value in envelope.items()]
-    operations += [{"op": "remove", "path": "/sort"}, {"op": "remove", "path": "/fields"}, _NEXT_VERSION]
+    values = {"written": _written(stored), **_TRACE}
+    operations = [_NEXT_VERSION, *[_set(name, value) for name, value in values.items()]]
     return Patch(
-        [*operations, _set("ttl", _seconds(REMEMBERED + SPARED))],
-        _present(stored.updated_at, expect),
+        [*operations, {"op": "remove", "path": "/sort"}, {"op": "remove", "path": "/fields"}], _present(stored, expect)
     )
 
 
 def adding(step: Increment, stored: Stored) -> Patch | None:
     """Add whole numbers within their bounds and within 53 bits; None where a patch cannot say the increment."""
-    envelope = _envelope(stored.version, stored.operation_id, stored.epoch, stored.updated_at)
-    del envelope["version"]
-    operations = [_NEXT_VERSION, *(_set(name, value) for name, value in envelope.items())]
     growth = sum(len(name) + LONGEST_INTEGER for name in step.deltas)
-    operations.append({"op": "incr", "path": "/size", "value": growth})
-    conditions = [*_present(stored.updated_at), "IS_OBJECT(c.fields)", f"c.size <= {DOCUMENT_BYTES - growth}"]
+    operations = [_NEXT_VERSION, _set("written", _written(stored)), {"op": "incr", "path": "/size", "value": growth}]
+    conditions = [*_present(stored), "IS_OBJECT(c.fields)", f"c.size <= {DOCUMENT_BYTES - growth}"]
     for name, delta in step.deltas.items():
         if type(delta) is not int or not _PLAIN_NAME.fullmatch(name):
             return None
@@ -148,13 +131,21 @@ _NEXT_VERSION: Final[Item] = {"op": "incr", "path": "/version", "value": 1}
 
 
 def _contents(stored: Stored) -> Item:
-    return {"fields": packed(stored.fields), "size": len(encode(stored.fields))}
+    return {
+        "fields": packed(stored.fields),
+        "size": len(encode(stored.fields)),
+        "expires_at": _NEVER if stored.expires_at is None else instant_text(stored.expires_at),
+        "ttl": _ttl(stored.expires_at, stored.updated_at),
+    }
 
 
 def _within(name: str, low: int, high: int) -> str:
+    """The field lies within the range, or is missing and 0 does. Comparing what is no number is undefined, and so not true."""
     field = f'c.fields["{name}"]'
-    found = f"({field} >= {low} AND {field} <= {high})"  # undefined, and so not true, for what is no number
-    return f"(NOT IS_DEFINED({field}) OR {found})" if low <= 0 <= high else found
+    bounds = [f"{field} >= {low}"] if low > -SAFE_INTEGER else []
+    bounds += [f"{field} <= {high}"] if high < SAFE_INTEGER or not bounds else []
+    found = " AND ".join(bounds)
+    return f"(NOT IS_DEFINED({field}) OR ({found}))" if low <= 0 <= high else found
 
 
 def _range(step: Increment, name: str, delta: int) -> tuple[int, int]:
@@ -164,21 +155,18 @@ def _range(step: Increment, name: str, delta: int) -> tuple[int, int]:
     return max(least - delta, -SAFE_INTEGER), min(most - delta, SAFE_INTEGER)
 
 
-def _present(now: datetime, expect: object = None) -> list[str]:
-    conditions = ["IS_DEFINED(c.fields)", f'c.expires_at > "{instant_text(now)}"']
-    return [f"c.version = {expect}", *conditions] if type(expect) is int else conditions
+def _present(now: Stored, expect: object = None) -> list[str]:
+    """The document is there when `now` is written, and has the version that is expected, if one is."""
+    there = f'c.expires_at > "{instant_text(now.updated_at)}"'
+    return [f"c.version = {expect}", there] if type(expect) is int else [there]
 
 
-def _envelope(version: int, operation_id: str, epoch: int, updated_at: datetime) -> Item:
-    return {"version": version, "updated_at": instant_text(updated_at), "epoch": epoch, "operation_id": operation_id}
+def _written(stored: Stored) -> Item:
+    return {"at": instant_text(stored.updated_at), "epoch": stored.epoch, "operation_id": stored.operation_id}
 
 
 def _set(name: str, value: Any) -> Item:
     return {"op": "set", "path": f"/{name}", "value": value}
-
-
-def _expiry(expires_at: datetime | None) -> str:
-    return _NEVER if expires_at is None else instant_text(expires_at)
 
 
 def _ttl(expires_at: datetime | None, now: datetime) -> int:

@@ -2,8 +2,7 @@
 
 from typing import TYPE_CHECKING, Any, Final
 
-from storage.backends.cosmos_client import check_strong
-from storage.backends.cosmos_config import STRONG, CosmosConfig
+from storage.backends.cosmos_config import CosmosConfig
 from storage.errors import BackendRejected
 
 if TYPE_CHECKING:
@@ -40,12 +39,6 @@ def check_container(container: "ContainerProxy") -> None:
             f"The container {found['id']} never reaps expired items.",
             fix="Set its time to live to on, without a default.",
         )
-
-
-def check_reads(client: "CosmosClient", config: CosmosConfig) -> None:
-    """Refuse an account whose consistency was weakened since. Raises BackendRejected, and as the SDK does."""
-    if config.consistency == STRONG:
-        check_strong(client.get_database_account())
 
 
 def _container(database: "DatabaseProxy", config: CosmosConfig) -> "ContainerProxy":

@@ -1,13 +1,15 @@
 """Reads of a Cosmos container, and the atomic conditional commits that compare-and-set is made of."""
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from northstar.instants import instant_text
 from storage.backends.cosmos_client import Connection
-from storage.backends.cosmos_errors import Missing, Refused, Taken
+from storage.backends.cosmos_errors import Busy, Missing, Refused, Taken
 from storage.backends.cosmos_items import Item, item_of, memory_item_of, memory_of, stored_of
 from storage.backends.cosmos_names import id_of, memory_id_of, pk_of
 from storage.backends.cosmos_versions import Versions
@@ -18,6 +20,7 @@ BatchOperation = tuple[str, tuple[Any, ...], dict[str, Any]]
 
 IDS_AT_ONCE: Final = 100
 """Items asked for in one query."""
+LONGEST_PAUSE_SECONDS: Final = 2.0
 
 _BY_ID: Final = "SELECT * FROM c WHERE c.pk = @pk AND c.id IN ({})"
 _IN_ORDER: Final = (
@@ -71,7 +74,8 @@ class CosmosStore:
         pk = pk_of(place)
         documents = {id_of(key): key for key in keys}
         memories = {memory_id_of(name): name for name in operation_ids}
-        items = self.items(pk, [*documents, *memories])
+        with _patient():
+            items = self.items(pk, [*documents, *memories])
         stored = {key: stored_of(items[item_id]) for item_id, key in documents.items() if item_id in items}
         known = {name: memory_of(name, items[item_id]) for item_id, name in memories.items() if item_id in items}
         now = datetime.now(UTC)
@@ -84,7 +88,8 @@ class CosmosStore:
         pk = pk_of(place)
         operations = [_operation(pk, change) for change in changes]
         operations += [("create", (memory_item_of(pk, memory),), {}) for memory in memories]
-        results = self.batch(pk, operations)
+        with _patient():
+            results = self.batch(pk, operations)
         for change in changes:
             self._versions.saw(change.after.version)
         return [replace(change.after, token=result["eTag"]) for change, result in zip(changes, results, strict=False)]
@@ -129,6 +134,16 @@ class CosmosStore:
         if "version" in item:
             self._versions.saw(item["version"])
         return item
+
+
+@contextmanager
+def _patient() -> Iterator[None]:
+    """Wait as long as a throttling service asks before it is told: compare-and-set itself goes on after milliseconds."""
+    try:
+        yield
+    except Busy as busy:
+        time.sleep(min(busy.pause_seconds, LONGEST_PAUSE_SECONDS))
+        raise
 
 
 def _operation(pk: str, change: Change) -> BatchOperation:

@@ -15,7 +15,7 @@ from storage.guard import GuardedDocuments, ServedBy
 from storage.keys import Scope
 from tests.stack.fixtures import CosmosDatabase
 
-BACKEND = "cosmos (emulator: our own server)"
+BACKEND = "cosmos (test server)"
 
 
 def cosmos_config(database: CosmosDatabase, **changes: Any) -> CosmosConfig:

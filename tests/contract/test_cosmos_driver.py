@@ -110,7 +110,7 @@ class TestItems:
         written = documents.put(ref("a/é"), {"n": 1, "price": 1.5, "id": "mine"}, expires_at=expiry)
         item = container.read_item("a~2f~c3~a9", PK)
         assert item["fields"] == {"n": 1, "price": {"$float": "1.5"}, "id": "mine"}
-        assert (item["sort"], item["version"], item["epoch"]) == ("a/~c3~a9", written.version, 1)
+        assert (item["sort"], item["version"], item["written"]["epoch"]) == ("a/~c3~a9", written.version, 1)
         assert item["expires_at"] == "2050-01-01T00:00:00.000000Z"
         assert item["ttl"] == pytest.approx((expiry - datetime.now(UTC)).total_seconds() + 3600, abs=60)
 

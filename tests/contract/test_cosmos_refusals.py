@@ -93,6 +93,11 @@ class TestSendingAgain:
         control.fault(429, operation="read", times=2, retry_after_ms=1)
         assert stored(documents, "k").fields == {"n": 1}
 
+    def test_a_throttled_atomic_write_waits_as_long_as_it_is_asked_to(self, documents, control):
+        documents.put(ref("k"), {"n": 1})
+        control.fault(429, operation="batch", times=2, retry_after_ms=20)
+        assert documents.increment(ref("k"), {"n": 0.5}).values == {"n": 1.5}
+
     @pytest.mark.line(52)
     def test_a_throttled_batch_of_a_bulk_is_sent_until_it_is_taken(self, documents, control):
         control.fault(429, operation="batch", times=4, retry_after_ms=1)
