@@ -198,9 +198,14 @@ def _channel(config: FirestoreConfig) -> Any:
 
 
 def _secure_channel(config: FirestoreConfig, address: str) -> Any:
+    import grpc  # noqa: PLC0415 - the SDK is imported at first use
     from google.cloud.firestore_v1.services.firestore.transports import FirestoreGrpcTransport  # noqa: PLC0415
 
-    return FirestoreGrpcTransport.create_channel(address, credentials=_credentials(config), options=_options())
+    tls = grpc.ssl_channel_credentials()
+    credentials = _credentials(config)
+    return FirestoreGrpcTransport.create_channel(
+        address, credentials=credentials, ssl_credentials=tls, options=_options()
+    )
 
 
 def _options() -> tuple[tuple[str, int], ...]:

@@ -12,8 +12,10 @@ from storage.documents import ABSENT, DOCUMENT_BYTES, BulkPut
 from storage.errors import BackendRejected, BackendUnavailable, Throttled
 from storage.guard import GuardedDocuments
 from tests.contract.document_contract import all_keys, all_written, ref, stored
-from tests.contract.firestore_lab import Control, closing_driver, guarded
+from tests.contract.firestore_lab import BACKEND, Control, closing_driver, guarded
 from tests.stack.fixtures import FirestoreProject
+
+backend = BACKEND
 
 READ, COMMIT, BULK = "BatchGetDocuments", "Commit", "BatchWrite"
 

@@ -5,14 +5,15 @@ from typing import Any
 
 import pytest
 
-from tests.contract.document_contract import DocumentKeyContract, OpenDocuments
+from storage.documents import BulkPut
+from tests.contract.document_contract import DocumentKeyContract, OpenDocuments, all_keys, all_written, ref
 from tests.contract.document_contract_bulk import DocumentAtomicContract, DocumentBulkContract
 from tests.contract.document_contract_counters import DocumentCounterContract
 from tests.contract.document_contract_expiry import DocumentExpiryContract
 from tests.contract.document_contract_listing import DocumentListingContract
 from tests.contract.document_contract_values import DocumentValueContract
 from tests.contract.document_contract_writes import DocumentRepetitionContract, DocumentWriteContract
-from tests.contract.firestore_lab import opened
+from tests.contract.firestore_lab import Control, opened
 from tests.stack.fixtures import FirestoreProject
 
 backend = "firestore (test server)"
@@ -42,6 +43,18 @@ class TestRepetitions(DocumentRepetitionContract):
 
 class TestBulk(DocumentBulkContract):
     """Over our own server."""
+
+    throttles = True
+
+    @pytest.mark.line(52)
+    def test_what_a_throttled_service_left_over_is_sent_again(self, documents, firestore_project):
+        control = Control(firestore_project)
+        control.fault("BatchWrite", "RESOURCE_EXHAUSTED", count=2)
+        keys = [f"k{number:02}" for number in range(60)]
+        control.calls()
+        assert all_written(documents.put_many([BulkPut(ref(key), {"key": key}) for key in keys]))
+        assert control.calls() == {"BatchWrite": 3}
+        assert all_keys(documents) == keys
 
 
 class TestAtomicWrites(DocumentAtomicContract):

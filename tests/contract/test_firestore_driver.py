@@ -15,8 +15,10 @@ from storage.errors import BackendRejected, BackendUnavailable, CeilingReached
 from storage.guard import GuardedDocuments
 from storage.values import encode
 from tests.contract.document_contract import COLLECTION, PARTITION, ref, stored
-from tests.contract.firestore_lab import Control, allow, closing_driver, driver_at, guarded
+from tests.contract.firestore_lab import BACKEND, Control, allow, closing_driver, driver_at, guarded
 from tests.stack.fixtures import FirestoreProject
+
+backend = BACKEND
 
 PARENT = "northstar/acme#dev#_/contract/orders/northstar_items"
 READ, COMMIT, QUERY, BULK = "BatchGetDocuments", "Commit", "RunQuery", "BatchWrite"
