@@ -48,7 +48,10 @@ class FirestoreDocuments:
     """The document contract over one Firestore database. Raises BackendUnavailable for everything once it is closed."""
 
     Config: ClassVar[type[FirestoreConfig]] = FirestoreConfig
-    limits: ClassVar[Limits] = Limits()
+    limits: ClassVar[Limits] = Limits(
+        key_bytes=1499, document_bytes=1_000_000, atomic_bytes=8 * 1024 * 1024, reads_cost=True
+    )
+    """Keys: of a document's id, less its mark. Documents: 1 MiB with name and envelope. Atomic writes: a request has 10 MiB."""
 
     def __init__(self, config: FirestoreConfig, *, mode: str, epoch: int) -> None:  # noqa: ARG002 - allowed in every mode
         """Take the settings; the connection is opened by the first call of each process."""

@@ -24,7 +24,7 @@ _FIXES: Final = {
     "FAILED_PRECONDITION": PREPARE_FIX,
     "INVALID_ARGUMENT": PREPARE_FIX,
     "NOT_FOUND": "Create the database: `gcloud firestore databases create --database=… --location=… --type=firestore-native`.",
-    "PERMISSION_DENIED": "Give the account the role Cloud Datastore User in this project.",
+    "PERMISSION_DENIED": "Give the account the role Cloud Datastore User in this project, and enable the Firestore API there.",
     "UNAUTHENTICATED": "Check the service account key, or the platform's own identity.",
 }
 

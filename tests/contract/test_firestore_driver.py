@@ -171,6 +171,15 @@ class TestDocuments:
             documents.put(ref("k"), {}, expect=version)
         assert isinstance(documents.put_many([BulkPut(ref("k"), {}, expect=version)])[0], VersionConflict)
 
+    def test_each_write_tells_the_version_that_is_read_whether_it_expires_or_not(self, documents):
+        expiry = datetime.now(UTC) + timedelta(minutes=1)
+        documents.put(ref("c"), {"n": 1}, expires_at=expiry)
+        steps = [Put("a", {}), Put("b", {}, expires_at=expiry), Increment("c", {"n": 1})]
+        outcomes = documents.write(COLLECTION, PARTITION, steps, operation_id="a")
+        assert [outcome.version for outcome in outcomes] == [stored(documents, key).version for key in "abc"]
+        assert [outcome.version % 2 for outcome in outcomes] == [0, 1, 1]
+        assert documents.write(COLLECTION, PARTITION, steps, operation_id="a") == outcomes
+
     @pytest.mark.line(135)
     def test_an_operation_id_may_be_used_again_after_its_day(self, documents):
         documents.increment(ref("k"), {"n": 1}, operation_id="a")

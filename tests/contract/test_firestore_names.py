@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from google.cloud.firestore_v1.types import Value
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storage.backends.firestore_names import beyond, document_id, key_of, memory_id, parent_of
@@ -96,6 +96,7 @@ def test_no_two_partitions_share_a_path_and_none_is_refused(count):
         )
 
 
+@settings(max_examples=50)
 @given(st.dictionaries(NAMES, VALUES, max_size=5))
 def test_fields_come_back_as_they_were(fields):
     assert exact(read_fields(stored(fields))) == exact(fields)
