@@ -1,6 +1,6 @@
 """An increment as one native update: it holds its bounds and knows its types by the condition under which it is applied.
 
-Each field must lie between what its bounds and the number's range leave room for, which no field of another type does. A refused
+Each field must lie on the side of a number that leaves room for the sum, which no field of another type does. A refused
 update brings the document back, and the next is made for what is there. Floats, sums of two types and packed documents are left
 to compare-and-set.
 """
@@ -95,8 +95,13 @@ class _Update:
             field += ".#decimal"
             self.names["#decimal"] = DECIMAL_TAG
         self.sets.append(f"{field} = {field} + :d{place}")
-        self.conditions.append(f"{field} BETWEEN :l{place} AND :h{place}")
-        self.values |= {f":d{place}": number(delta), f":l{place}": number(least), f":h{place}": number(greatest)}
+        self.values[f":d{place}"] = number(delta)
+        if delta < 0 or name in step.floors:
+            self.conditions.append(f"{field} >= :l{place}")
+            self.values[f":l{place}"] = number(least)
+        if delta >= 0 or name in step.ceilings:
+            self.conditions.append(f"{field} <= :h{place}")
+            self.values[f":h{place}"] = number(greatest)
 
     def _place(self, name: str) -> tuple[int, str]:
         place = len(self.names)
@@ -113,14 +118,10 @@ def totals_of(step: Increment, attributes: Mapping[str, Typed]) -> Totals:
 def _bounds(kind: type, delta: Number, lowest: Number | None, highest: Number | None) -> tuple[Number, Number]:
     """Return the least and the greatest value of this type that the delta may be added to. Raises _NotNative."""
     if kind is int and isinstance(delta, int):
-        least, greatest = _int_bounds(delta, lowest, highest)
-    elif kind is Decimal and not isinstance(delta, float):
-        least, greatest = _decimal_bounds(Decimal(delta), lowest, highest)
-    else:
-        raise _NotNative
-    if least > greatest:  # DynamoDB refuses such a range
-        raise _NotNative
-    return least, greatest
+        return _int_bounds(delta, lowest, highest)
+    if kind is Decimal and not isinstance(delta, float):
+        return _decimal_bounds(Decimal(delta), lowest, highest)
+    raise _NotNative
 
 
 def _int_bounds(delta: int, lowest: Number | None, highest: Number | None) -> tuple[Number, Number]:

@@ -6,7 +6,8 @@
 | `doc` | M | the fields in DynamoDB's own types |
 | `json` | B | instead of `doc`: their encoding, where own types would be too large |
 | `version` | N | microseconds since 1970 of the write, pushed above the version before |
-| `updated`, `expires` | N | microseconds since 1970 |
+| `updated` | N | microseconds since 1970, where that is not the version |
+| `expires` | N | microseconds since 1970 |
 | `epoch`, `operation` | N, S | the route's revision and the operation id that wrote it |
 | `gone` | BOOL | the trace of a deleted document |
 | `reap` | N | seconds since 1970 after which DynamoDB may remove the item: its TTL attribute |
@@ -59,10 +60,11 @@ def item_of(partition: str, key: str, stored: Stored) -> Item:
     """Return the document or trace as it is stored."""
     item = key_of(partition, key) | {
         "version": {"N": str(stored.version)},
-        "updated": microseconds(stored.updated_at),
         "epoch": {"N": str(stored.epoch)},
         "operation": {"S": stored.operation_id},
     }
+    if stored.updated_at != instant_of(stored.version):
+        item["updated"] = microseconds(stored.updated_at)
     if stored.gone:
         item |= {"gone": {"BOOL": True}, REAP_ATTRIBUTE: _reaped(stored.updated_at + REMEMBERED)}
         return item
@@ -81,7 +83,7 @@ def stored_in(item: Mapping[str, Typed]) -> Stored:
     return Stored(
         version=int(item["version"]["N"]),
         fields={} if gone else _fields(item),
-        updated_at=_moment(item["updated"]),
+        updated_at=_moment(item.get("updated") or item["version"]),
         expires_at=_moment(item["expires"]) if "expires" in item else None,
         epoch=int(item["epoch"]["N"]),
         operation_id=item["operation"]["S"],

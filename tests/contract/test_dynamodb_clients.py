@@ -23,6 +23,7 @@ from tests.stack.counting import counting_http
 from tests.stack.fault_proxy import fault_proxy
 from tests.stack.fixtures import AwsAccount
 
+backend = "dynamodb (MiniStack)"
 REF = Ref("contract", ("acme", "orders"), "k")
 CANARY = "canary-7f3a-secret"
 ROLE = "arn:aws:iam::123456789012:role/northstar"
@@ -178,6 +179,7 @@ def test_a_role_that_is_refused_is_told_without_what_was_answered(dynamodb):
     assert CANARY not in f"{refusal.value} {refusal.value.fix}"
 
 
+@pytest.mark.line(152)
 def test_no_secret_comes_out_of_errors_logs_or_reprs(dynamodb, caplog):
     caplog.set_level(logging.DEBUG)
     keys = {"access_key_id": f"{CANARY}-id", "secret_access_key": CANARY, "session_token": CANARY}
@@ -202,6 +204,15 @@ def test_no_secret_comes_out_of_errors_logs_or_reprs(dynamodb, caplog):
     assert "botocore" not in caplog.text
 
 
+@pytest.mark.line(147)
+def test_an_error_carries_that_of_the_sdk_and_the_client_can_be_had(dynamodb):
+    driver = dynamodb.driver()
+    with pytest.raises(BackendRejected) as refusal:
+        driver.get(REF)
+    assert isinstance(refusal.value.__cause__, driver.native().exceptions.ResourceNotFoundException)
+
+
+@pytest.mark.line(152)
 def test_a_signature_s_refusal_does_not_carry_what_was_signed(dynamodb):
     driver = dynamodb.prepared()
     AwsFaults(driver.native().meta.events).error("GetItem", "SignatureDoesNotMatch")

@@ -157,7 +157,6 @@ class TestItems:
                 }
             },
             "version": {"N": str(written.version)},
-            "updated": {"N": str(written.version)},
             "expires": {"N": "4102488000000000"},
             "reap": {"N": str(4102488000 + 3600)},
             "epoch": {"N": "1"},
@@ -204,7 +203,7 @@ class TestItems:
         before = datetime.now(UTC)
         documents.delete(ref("k"))
         trace = item_at(driver, "k")
-        assert trace.keys() == {"pk", "sk", "gone", "version", "updated", "epoch", "operation", "reap"}
+        assert trace.keys() == {"pk", "sk", "gone", "version", "epoch", "operation", "reap"}
         assert int(trace["reap"]["N"]) >= (before + timedelta(days=1)).timestamp()
 
     @pytest.mark.line(10)
@@ -227,6 +226,20 @@ class TestItems:
         first = documents.write(COLLECTION, PARTITION, operations, operation_id="a")
         assert documents.write(COLLECTION, PARTITION, operations, operation_id="a") == first
         assert stored(documents, "k07").fields == {"n": 1}
+
+
+class TestScans:
+    """Bounds are computed, because DynamoDB takes one condition per key."""
+
+    @pytest.mark.line(9, 79)
+    @pytest.mark.parametrize("prefix", ["\U0010ffff", "a\U0010ffff", "\ud7ff", "a\ud7ff", "~", "a" * 900])
+    def test_a_prefix_may_end_where_text_has_no_next_character(self, documents, prefix):
+        keys = [prefix, "a", "\ue000", "a\ue000", "b", "\U0010ffff" * 2, prefix[:200] + "\U0010ffff"]
+        documents.put_many([BulkPut(ref(key), {}) for key in dict.fromkeys(keys)])
+        expected = sorted({key for key in keys if key.startswith(prefix)}, key=str.encode)
+        assert all_keys(documents, prefix=prefix, limit=1) == expected
+        assert all_keys(documents, prefix=prefix, reverse=True) == expected[::-1]
+        assert all_keys(documents, prefix=prefix, after=prefix) == expected[1:]
 
 
 class TestVersions:
@@ -254,6 +267,7 @@ class TestVersions:
 class TestLife:
     """Nothing is opened before it is needed, and nothing answers once it is closed."""
 
+    @pytest.mark.line(142)
     def test_a_closed_driver_refuses_everything(self, driver):
         driver.get(Ref(COLLECTION, PARTITION, "k"))
         driver.close()

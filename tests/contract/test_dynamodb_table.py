@@ -13,6 +13,7 @@ from storage.errors import BackendRejected
 from tests.contract.dynamodb_lab import DynamoDBLab
 from tests.stack.fixtures import AwsAccount
 
+backend = "dynamodb (MiniStack)"
 REF = Ref("contract", ("acme", "orders"), "k")
 KEYS = {"access_key_id": "AKIA", "secret_access_key": "s3cr3t"}
 ROLE = "arn:aws:iam::123456789012:role/northstar"
@@ -33,6 +34,7 @@ def create(client, *, keys=("pk", "sk"), kind="S"):
     )
 
 
+@pytest.mark.line(145)
 def test_a_missing_table_is_told_with_the_command_that_makes_it(dynamodb):
     driver = dynamodb.driver()
     for call in (driver.ping, lambda: driver.get(REF), lambda: driver.put(REF, {})):
