@@ -4,20 +4,21 @@ A skip must explain itself by beginning with one of `EXPLAINED`; any other skip 
 Works under pytest-xdist: each report carries its lines to the process that writes the summary.
 """
 
-import json
 import os
 from collections import defaultdict
 from dataclasses import dataclass, field
 from itertools import groupby
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
-EXPLAINED: Final = ("capability:", "emulator:", "service:")
-"""What the backend does not promise; what its emulator does not do; the service is not here."""
-LEDGER_FILE: Final = "NORTHSTAR_CONTRACT_LEDGER"
-"""Environment variable: the file that the ledger is also written to, as JSON."""
+HERE: Final = ("service:", "machine:")
+"""The service is not here; this machine cannot show it. Neither says anything of the backend."""
+EXPLAINED: Final = ("capability:", "emulator:", *HERE)
+"""What the backend does not promise; what its emulator does not do; and the former."""
+WRITE: Final = "NORTHSTAR_CAPABILITIES"
+"""Environment variable: `write` has a run of all suites write the committed ledger and the page of capabilities."""
+SUITES: Final = "tests/contract/"
 _PROPERTY: Final = "contract"
 
 
@@ -64,38 +65,25 @@ class Ledger:
             record.passed += 1
 
     def summary(self) -> list[str]:
-        """One row per backend, then one per skipped or failed line."""
-        rows = [f"{'backend':<16}{'executed':>9}{'passed':>8}{'failed':>8}{'skipped':>9}  lines passed"]
+        """One row per backend, then its failed lines, and each reason to skip with the lines that it is for."""
+        wide = max(map(len, self.records), default=0) + 2
+        rows = [f"{'backend':<{wide}}{'executed':>9}{'passed':>8}{'failed':>8}{'skipped':>9}  lines passed"]
         for backend, records in sorted(self.records.items()):
-            by_verdict = {
-                verdict: sorted(line for line, record in records.items() if record.verdict == verdict)
-                for verdict in ("passed", "failed", "skipped")
-            }
+            by_verdict = {verdict: _lines_of(records, verdict) for verdict in ("passed", "failed", "skipped")}
             passed, failed, skipped = by_verdict.values()
             counts = f"{len(passed) + len(failed):>9}{len(passed):>8}{len(failed):>8}{len(skipped):>9}"
-            rows.append(f"{backend:<16}{counts}  {ranges(passed)}")
+            rows.append(f"{backend:<{wide}}{counts}  {ranges(passed)}")
             if failed:
-                rows.append(f"{'':<16}failed: {ranges(failed)}")
-            rows += [
-                f"{'':<16}{line} not everywhere: {reason}"
-                for line, record in sorted(records.items())
-                for reason in sorted(set(record.skipped))
-            ]
+                rows.append(f"{'':<{wide}}failed: {ranges(failed)}")
+        for backend, records in sorted(self.records.items()):
+            for reason in sorted({reason for record in records.values() for reason in record.skipped}):
+                lines = sorted(line for line, record in records.items() if reason in record.skipped)
+                rows.append(f"{backend:<{wide}}not everywhere: {ranges(lines)} ({reason})")
         return rows + [f"UNEXPLAINED SKIP {skip}" for skip in self.unexplained]
 
-    def as_json(self) -> dict[str, Any]:
-        return {
-            backend: {
-                str(line): {
-                    "verdict": record.verdict,
-                    "passed": record.passed,
-                    "failed": record.failed,
-                    "skipped": sorted(set(record.skipped)),
-                }
-                for line, record in sorted(records.items())
-            }
-            for backend, records in sorted(self.records.items())
-        }
+
+def _lines_of(records: dict[int, LineRecord], verdict: str) -> list[int]:
+    return sorted(line for line, record in records.items() if record.verdict == verdict)
 
 
 def ranges(numbers: list[int]) -> str:
@@ -116,10 +104,13 @@ def _places(item: pytest.Item) -> list[Any]:
 
 
 class LedgerPlugin:
-    """Hands each test's lines to its reports, and tells the result at the end of the run."""
+    """Hands each test's lines to its reports, tells the result at the end of the run, and compares it with the committed one."""
 
     def __init__(self) -> None:
         self.ledger = Ledger()
+        self.suites = Ledger()
+        """Of the tests in `SUITES` alone: what the committed ledger is about."""
+        self.stale: list[str] = []
 
     def pytest_itemcollected(self, item: pytest.Item) -> None:
         lines = sorted({line for marker in item.iter_markers("line") for line in marker.args})
@@ -129,19 +120,42 @@ class LedgerPlugin:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self.ledger.count(report)
+        if report.nodeid.startswith(SUITES):
+            self.suites.count(report)
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         if self.ledger.unexplained:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
-        path = os.environ.get(LEDGER_FILE)
-        if path and not hasattr(session.config, "workerinput"):
-            Path(path).write_text(json.dumps(self.ledger.as_json(), indent=2) + "\n", encoding="utf-8")
+        whole = _is_whole(session.config) and session.exitstatus == pytest.ExitCode.OK
+        if whole and self.suites.records and not hasattr(session.config, "workerinput"):
+            self._compare(session)
+
+    def _compare(self, session: pytest.Session) -> None:
+        from tests.contract import capabilities  # noqa: PLC0415 - it imports the drivers, which no other run needs
+
+        if os.environ.get(WRITE) == "write":
+            capabilities.write(self.suites)
+        self.stale = capabilities.differences(self.suites)
+        if self.stale:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self.ledger.records:
             terminalreporter.section("contract ledger")
             for row in self.ledger.summary():
                 terminalreporter.write_line(row)
+        if self.stale:
+            terminalreporter.section("the committed ledger is stale: run `python3 make.py capabilities`", red=True)
+            for row in self.stale:
+                terminalreporter.write_line(row)
+
+
+def _is_whole(config: pytest.Config) -> bool:
+    """Whether all suites run, no test of them left out."""
+    root = config.rootpath
+    chosen = {(config.invocation_params.dir / argument).resolve() for argument in config.args}
+    left_out = any(config.getoption(name, None) for name in ("keyword", "markexpr", "deselect", "ignore", "lf"))
+    return bool(chosen & {root, root / "tests", root / SUITES}) and not left_out
 
 
 def pytest_configure(config: pytest.Config) -> None:

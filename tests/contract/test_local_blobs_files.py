@@ -287,7 +287,7 @@ class TestFiles:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         assert (read(blobs, "doc"), blobs.head("doc"), list((home / "tmp").iterdir())) == (b"before", before, [])
 
-    @pytest.mark.skipif(os.geteuid() == 0, reason="capability: the superuser is never refused")
+    @pytest.mark.skipif(os.geteuid() == 0, reason="machine: the superuser is never refused")
     def test_a_folder_without_permission_is_rejected(self, blobs, home):
         put(blobs, "doc")
         (home / "tmp").chmod(0o500)
