@@ -1,7 +1,8 @@
 """Fields as Cosmos can hold them: JSON whose numbers are doubles, so a float and a large int are tagged beside all other tags.
 
 `{"$float": "1.0"}` because the service answers 1.0 as 1; ints beyond 53 bits as `{"$int": "…"}`; the rest as in `storage.values`.
-Fields that grow too much by their tags are stored as one text instead, the Base64 of `storage.values.encode`.
+Fields that grow too much by their tags, and a single one that looks like a tag, are stored as one text instead: the Base64 of
+`storage.values.encode`.
 """
 
 import base64
@@ -28,9 +29,11 @@ _ANY_TAG: Final = b'"$'
 
 def packed(fields: Fields) -> dict[str, Any] | str:
     """Return checked fields as JSON for the service, or as one text where that would be much longer."""
-    if all(_is_plain(value) for value in fields.values()) and not _looks_tagged(fields):
-        return dict(fields)
     encoded = encode(fields)
+    if _looks_tagged(fields):  # a native increment may add a second member, and then it would not look so any more
+        return base64.b64encode(encoded).decode("ascii")
+    if all(_is_plain(value) for value in fields.values()):
+        return dict(fields)
     tagged: dict[str, Any] = _tagged(orjson.loads(encoded))
     if len(encoded) > LOOKED_AT_BYTES and len(orjson.dumps(tagged)) > MOST_GROWTH * len(encoded):
         return base64.b64encode(encoded).decode("ascii")
