@@ -30,4 +30,4 @@ def test_each_backend_has_examples():
 @pytest.mark.parametrize("kind", ["event_stream", "tabular_store"])
 @pytest.mark.parametrize(("backend", "config"), examples())
 def test_an_example_config_is_accepted(kind, backend, config):
-    assert parse_config(kind, backend, config)
+    assert parse_config(kind, backend, config).model_fields_set == set(config)
