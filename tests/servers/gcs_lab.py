@@ -13,7 +13,7 @@ import httpx
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from google.auth.credentials import AnonymousCredentials
-from google.cloud import storage
+from google.cloud.storage import Blob, Bucket, Client
 from google.oauth2 import service_account
 
 from tests.servers.gcs import HOST, GcsServer
@@ -47,10 +47,10 @@ def account_file(url: str, number: int = 0) -> dict[str, str]:
     }
 
 
-def client_of(url: str, credentials: Any = None) -> storage.Client:
+def client_of(url: str, credentials: Any = None) -> Client:
     """An SDK client that asks the server; it has to be closed."""
     options = {"api_endpoint": url}
-    return storage.Client(project=PROJECT, credentials=credentials or AnonymousCredentials(), client_options=options)
+    return Client(project=PROJECT, credentials=credentials or AnonymousCredentials(), client_options=options)
 
 
 @dataclass(frozen=True)
@@ -58,11 +58,11 @@ class Lab:
     """A server that nobody else uses, and a bucket of acme's in it."""
 
     url: str
-    client: storage.Client
-    bucket: storage.Bucket
+    client: Client
+    bucket: Bucket
     http: httpx.Client
 
-    def put(self, name: str, data: bytes = b"x", **options: Any) -> storage.Blob:
+    def put(self, name: str, data: bytes = b"x", **options: Any) -> Blob:
         """Upload an object by the SDK, and return it with what the server answered."""
         blob = self.bucket.blob(name)
         blob.upload_from_string(data, **options)

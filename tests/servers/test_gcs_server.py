@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import google_crc32c
 import pytest
 from google.api_core import exceptions
-from google.cloud import storage
+from google.cloud.storage import Blob
 
 from tests.servers.gcs_lab import BUCKET, Lab, gcs_lab
 
@@ -348,4 +348,4 @@ def test_a_header_that_it_does_not_know_is_refused(gcs: Lab, header: str):
 def test_a_field_that_it_does_not_know_is_refused(gcs: Lab):
     answer = gcs.http.post(f"{UPLOAD}?uploadType=resumable&name=a", json={"eventBasedHold": True})
     assert answer.status_code == 501
-    assert storage.Blob("a", gcs.bucket).exists() is False
+    assert Blob("a", gcs.bucket).exists() is False
