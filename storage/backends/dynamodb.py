@@ -56,7 +56,7 @@ class DynamoDBDocuments:
         self._connection = Connection(config)
         self._service = DynamoDBService(self._connection, self._table)
         self._writes = CompareAndSet(self._service, epoch=epoch)
-        self._native = NativeWrites(self._connection, self._table, self._writes, epoch=epoch)
+        self._native = NativeWrites(self._connection, self._table, self._writes, self._service.precedence, epoch=epoch)
         self._bulk = dynamodb_bulk.Tools(self._connection, self._table, self._native, self._writes, epoch)
 
     def get(self, ref: Ref) -> Document | None:

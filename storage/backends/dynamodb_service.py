@@ -19,6 +19,7 @@ from storage.backends.dynamodb_items import (
     partition_name,
     stored_in,
 )
+from storage.backends.dynamodb_precedence import Precedence
 from storage.backends.dynamodb_values import size
 from storage.backends.service import WRITE_SECONDS, Change, Memory, Outrun, Place, Stored
 from storage.errors import Throttled, ValueTooLarge
@@ -44,6 +45,7 @@ class DynamoDBService:
     def __init__(self, connection: Connection, table_name: str) -> None:
         self._connection = connection
         self._table = table_name
+        self.precedence = Precedence()
 
     def load(
         self, place: Place, keys: Sequence[str], operation_ids: Sequence[str]
@@ -63,17 +65,25 @@ class DynamoDBService:
 
     def commit(self, place: Place, changes: Sequence[Change], memories: Sequence[Memory]) -> list[Stored]:
         """As the seam says."""
-        partition = partition_name(*place)
+        keys = [change.key for change in changes]
+        try:
+            self._commit(partition_name(*place), changes, memories)
+        except Outrun:
+            self.precedence.ask(place, keys)
+            raise
+        self.precedence.done(place, keys)
+        return [change.after for change in changes]
+
+    def _commit(self, partition: str, changes: Sequence[Change], memories: Sequence[Memory]) -> None:
         puts = [self._put(partition, change) for change in changes]
         puts += [self._remember(partition, memory) for memory in memories]
-        if len(puts) == 1:
-            try:
-                self._connection.send("put_item", **puts[0])
-            except ConditionFailed:
-                raise Outrun from None
-        else:
-            self._transact(puts, sum(size(change.after.fields) for change in changes))
-        return [change.after for change in changes]
+        if len(puts) > 1:
+            self._transact(puts, changes)
+            return
+        try:
+            self._connection.send("put_item", **puts[0])
+        except ConditionFailed:
+            raise Outrun from None
 
     def items(self, keys: Iterable[Item]) -> dict[tuple[str, str], Item]:
         """Read the items of these different keys, strongly consistent; missing ones are left out. Raises as reads do."""
@@ -107,10 +117,11 @@ class DynamoDBService:
                 continue
             return {_name(one["Item"]): one["Item"] for one in answer["Responses"] if "Item" in one}
 
-    def _transact(self, puts: Sequence[dict[str, Any]], bytes_of_fields: int) -> None:
+    def _transact(self, puts: Sequence[dict[str, Any]], changes: Sequence[Change]) -> None:
         try:
             self._connection.send("transact_write_items", TransactItems=[{"Put": put} for put in puts])
         except RequestInvalid:
+            bytes_of_fields = sum(size(change.after.fields) for change in changes)
             if bytes_of_fields > TRANSACTION_BYTES:
                 raise ValueTooLarge(
                     f"The atomic write touches documents of {bytes_of_fields} bytes; {TRANSACTION_BYTES} are allowed.",

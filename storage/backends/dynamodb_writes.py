@@ -12,6 +12,7 @@ from storage.backends.dynamodb_client import Connection
 from storage.backends.dynamodb_errors import ConditionFailed, RequestInvalid
 from storage.backends.dynamodb_increments import native_update, totals_of
 from storage.backends.dynamodb_items import item_of, key_of, microseconds, partition_name, stored_in
+from storage.backends.dynamodb_precedence import Precedence
 from storage.backends.dynamodb_values import Typed
 from storage.backends.service import WRITE_SECONDS, Outrun, Place, Stored, Unanswered, version_at
 from storage.documents import (
@@ -48,10 +49,13 @@ Send = Callable[[str, datetime], Outcome]
 class NativeWrites:
     """The writes whose caller gave no operation id. Each raises what the contract says, or as `CompareAndSet.finish`."""
 
-    def __init__(self, connection: Connection, table_name: str, writes: CompareAndSet, *, epoch: int) -> None:
+    def __init__(
+        self, connection: Connection, table_name: str, writes: CompareAndSet, precedence: Precedence, *, epoch: int
+    ) -> None:
         self._connection = connection
         self._table = table_name
         self._writes = writes
+        self._precedence = precedence
         self._epoch = epoch
 
     def put(self, place: Place, step: Put) -> Written:
@@ -114,6 +118,7 @@ class NativeWrites:
             update = native_update(step, fields, now=now, epoch=self._epoch, operation_id=operation_id)
             if update is None:
                 raise Outrun
+            self._precedence.give(place, step.key)
             key = key_of(partition_name(*place), step.key)
             answer = self._connection.send("update_item", TableName=self._table, Key=key, **update)
             return totals_of(step, answer["Attributes"])

@@ -1,7 +1,9 @@
 """What the DynamoDB driver promises beyond the contract: few calls, readable items, documents of any shape, a life cycle."""
 
 import os
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -262,6 +264,33 @@ class TestVersions:
         assert exact(stored(documents, "k").fields) == exact(
             {**VALUES, "zero": 1, "money": Decimal("20.00"), "float": 1.1}
         )
+
+
+class TestBusyCounters:
+    """Native increments are quick, and give way to what has to read first."""
+
+    @pytest.mark.line(132, 135)
+    def test_what_reads_before_it_writes_gets_its_turn_on_a_busy_counter(self, documents):
+        done = threading.Event()
+
+        def count(_: int) -> int:
+            counted = 0
+            while not done.is_set():
+                documents.increment(ref("k"), {"n": 1})
+                counted += 1
+            return counted
+
+        with ThreadPoolExecutor(8) as pool:
+            counts = [pool.submit(count, number) for number in range(8)]
+            try:
+                for number in range(5):
+                    documents.increment(ref("k"), {"n": 1}, operation_id=f"op-{number}")
+                    documents.write(COLLECTION, PARTITION, [Increment("k", {"n": 1}), Put("other", {})])
+                    documents.increment(ref("k"), {"cost": 0.5})
+            finally:
+                done.set()
+            total = sum(count.result() for count in counts)
+        assert stored(documents, "k").fields == {"n": total + 10, "cost": 2.5}
 
 
 class TestLife:
