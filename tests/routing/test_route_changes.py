@@ -148,9 +148,9 @@ def test_every_route_change_owes_an_event_to_both_streams(acme):
             ["Unsupported backend_type='foo'", "resource_kind=tabular_store"],
         ),
         (
-            {"backend_type": "firestore"},
+            {"backend_type": "gcs"},
             BackendNotImplemented,
-            ["resource_kind=tabular_store", "backend_type=firestore"],
+            ["resource_kind=tabular_store", "backend_type=gcs"],
         ),
         ({"backend_type": "s3"}, BackendNotImplemented, ["backend_type=s3"]),
         ({"config": {}}, InvalidConfig, ["backend_type=vault", "resource_kind=tabular_store"]),

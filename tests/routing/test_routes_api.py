@@ -123,7 +123,7 @@ def test_an_idempotency_key_creates_once(ours):
     ("changes", "answer"),
     [
         ({"backend_type": "foo"}, (400, "UNSUPPORTED_BACKEND")),
-        ({"backend_type": "firestore"}, (501, "BACKEND_NOT_IMPLEMENTED")),
+        ({"backend_type": "gcs"}, (501, "BACKEND_NOT_IMPLEMENTED")),
         ({"resource_kind": "object_store", "backend_type": "firestore"}, (501, "BACKEND_NOT_IMPLEMENTED")),
         ({"config": {}}, (400, "INVALID_CONFIG")),
         ({"config": {"place": "x", "other": 1}}, (400, "INVALID_CONFIG")),
@@ -339,7 +339,9 @@ def test_kinds_tell_backends_schemas_and_limits(ours, initech, caller):
     assert backends["vault"]["config_schema"]["required"] == ["place"]
     assert backends["vault"]["config_schema"]["properties"]["place"]["description"] == "Where the data lies."
     assert backends["vault"]["limits"]["ordered_scan"] is True
-    assert (backends["firestore"]["available"], backends["filesystem"]["allowed"]) == (False, True)
+    assert (backends["firestore"]["available"], backends["filesystem"]["allowed"]) == (True, True)
+    blobs = {backend["backend_type"]: backend for backend in kinds["object_store"]["backends"]}
+    assert (blobs["gcs"]["available"], blobs["gcs"]["config_schema"]) == (False, None)
     paying = caller("initech").get("/api/v1/routing/kinds").json()["items"]
     assert not [b for kind in paying for b in kind["backends"] if b["backend_type"] == "filesystem" and b["allowed"]]
 
