@@ -114,9 +114,13 @@ class BackendUnavailable(NorthstarError):
 
 
 class Throttled(BackendUnavailable):
-    """The backend asks to slow down."""
+    """The backend asks to slow down, for `pause_seconds` where it says how long."""
 
     title = "Backend throttled"
+
+    def __init__(self, detail: str, *, fix: str = "", pause_seconds: float = 0.0) -> None:
+        super().__init__(detail, fix=fix)
+        self.pause_seconds = pause_seconds
 
 
 class BackendRejected(NorthstarError):

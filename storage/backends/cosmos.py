@@ -19,13 +19,13 @@ from storage.backends.cosmos_errors import Missing, Refused, Taken
 from storage.backends.cosmos_items import Item, Patch, adding, document_of, item_of, key_in, removing, replacing
 from storage.backends.cosmos_names import id_of, pk_of, sort_range
 from storage.backends.cosmos_prepare import check_container, prepare
-from storage.backends.cosmos_sending import sent
 from storage.backends.cosmos_store import CosmosStore
 from storage.backends.cosmos_values import unpacked
-from storage.backends.cosmos_versions import Versions
 from storage.backends.decisions import check_expectation
 from storage.backends.plans import Request
+from storage.backends.sending import sent
 from storage.backends.service import Place, Stored, Unanswered
+from storage.backends.versions import Versions
 from storage.documents import (
     ABSENT,
     ANY,

@@ -14,10 +14,10 @@ from northstar.errors import NorthstarError
 from storage.backends.compare_and_set import CompareAndSet, new_operation_id
 from storage.backends.cosmos_items import Item, item_of
 from storage.backends.cosmos_names import pk_of
-from storage.backends.cosmos_sending import sent
 from storage.backends.cosmos_store import BatchOperation, CosmosStore
-from storage.backends.cosmos_versions import Versions
+from storage.backends.sending import sent
 from storage.backends.service import Place, Stored, Unanswered
+from storage.backends.versions import Versions
 from storage.documents import ANY, BulkPut, Put, Ref, Written
 
 BATCH_OPERATIONS: Final = 100

@@ -36,14 +36,6 @@ class Refused(Exception):
     """The condition did not hold (412); nothing was changed."""
 
 
-class Busy(Throttled):
-    """The service asks to slow down, and says for how long."""
-
-    def __init__(self, detail: str, *, pause_seconds: float) -> None:
-        super().__init__(detail)
-        self.pause_seconds = pause_seconds
-
-
 def translated(error: "AzureError", *, write: bool) -> Exception:
     """Return what to raise for an SDK error. No text of the service or the SDK goes into it, only numbers.
 
@@ -74,7 +66,7 @@ def _of_status(status: int, substatus: int, headers: Mapping[str, Any], *, write
     if status in _ANSWERS and (status, substatus) not in _NOT_THE_ITEM:
         return _ANSWERS[status]()
     if status in _SLOW_DOWN:
-        return Busy(f"Cosmos DB asks to slow down ({code}).", pause_seconds=_pause(headers))
+        return Throttled(f"Cosmos DB asks to slow down ({code}).", pause_seconds=_pause(headers))
     if status in {408, 410} or status >= 500:
         return _silent(f"Cosmos DB failed ({code}).", write=write)
     return _refusal(status, substatus, code)

@@ -9,11 +9,12 @@ from typing import Any, Final
 
 from northstar.instants import instant_text
 from storage.backends.cosmos_client import Connection
-from storage.backends.cosmos_errors import Busy, Missing, Refused, Taken
+from storage.backends.cosmos_errors import Missing, Refused, Taken
 from storage.backends.cosmos_items import Item, item_of, memory_item_of, memory_of, stored_of
 from storage.backends.cosmos_names import id_of, memory_id_of, pk_of
-from storage.backends.cosmos_versions import Versions
 from storage.backends.service import Change, Memory, Outrun, Place, Stored
+from storage.backends.versions import Versions
+from storage.errors import Throttled
 
 BatchOperation = tuple[str, tuple[Any, ...], dict[str, Any]]
 """As the SDK's batch takes it: the verb, its arguments, its options."""
@@ -141,7 +142,7 @@ def _patient() -> Iterator[None]:
     """Wait as long as a throttling service asks before it is told: compare-and-set itself goes on after milliseconds."""
     try:
         yield
-    except Busy as busy:
+    except Throttled as busy:
         time.sleep(min(busy.pause_seconds, LONGEST_PAUSE_SECONDS))
         raise
 

@@ -18,6 +18,7 @@ from storage.backends.dynamodb_service import TRANSACTION_BYTES, DynamoDBService
 from storage.backends.dynamodb_table import prepare_table
 from storage.backends.dynamodb_writes import NativeWrites
 from storage.backends.service import Place
+from storage.backends.versions import Versions
 from storage.documents import (
     ANY,
     BulkPut,
@@ -56,8 +57,11 @@ class DynamoDBDocuments:
         self._connection = Connection(config)
         self._service = DynamoDBService(self._connection, self._table)
         self._writes = CompareAndSet(self._service, epoch=epoch)
-        self._native = NativeWrites(self._connection, self._table, self._writes, self._service.precedence, epoch=epoch)
-        self._bulk = dynamodb_bulk.Tools(self._connection, self._table, self._native, self._writes, epoch)
+        versions = Versions()
+        self._native = NativeWrites(
+            self._connection, self._table, self._writes, self._service.precedence, versions, epoch=epoch
+        )
+        self._bulk = dynamodb_bulk.Tools(self._connection, self._table, self._native, self._writes, versions, epoch)
 
     def get(self, ref: Ref) -> Document | None:
         key = key_of(partition_name(ref.collection, ref.partition), ref.key)

@@ -17,7 +17,8 @@ from storage.backends.dynamodb_client import Connection
 from storage.backends.dynamodb_items import Item, item_of, partition_name
 from storage.backends.dynamodb_service import pause_within
 from storage.backends.dynamodb_writes import NativeWrites
-from storage.backends.service import WRITE_SECONDS, Outrun, Place, Stored, Unanswered, version_at
+from storage.backends.service import WRITE_SECONDS, Outrun, Place, Stored, Unanswered
+from storage.backends.versions import Versions
 from storage.documents import ANY, BulkPut, Put, Ref, Written
 from storage.errors import BackendUnavailable, Throttled
 from storage.values import checked
@@ -39,14 +40,15 @@ class Tools:
     table_name: str
     native: NativeWrites
     writes: CompareAndSet
+    versions: Versions
     epoch: int
 
 
 def put_many(tools: Tools, documents: Sequence[BulkPut]) -> list[Written | Exception]:
     """Write the documents and return an outcome for each, in their order; the same key twice is written twice, in order.
 
-    The version of a document without a condition is its moment alone, not compared with the version before: clocks of writers
-    must agree better than their bulks follow one another.
+    The version of a document without a condition is not compared with the version before, only with all that this process has
+    given: the clocks of two processes must agree better than their bulks follow one another.
     """
     bulk = _Bulk(tools, documents)
     for positions in _rounds(documents):
@@ -75,7 +77,6 @@ class _Bulk:
     def __init__(self, tools: Tools, documents: Sequence[BulkPut]) -> None:
         self._tools = tools
         self._documents = documents
-        self._versions: dict[Ref, int] = {}
         self._failure: BackendUnavailable | None = None
         self._unreached = 0
         self.outcomes: Outcomes = {}
@@ -127,7 +128,7 @@ class _Bulk:
     def _sent(self, positions: Sequence[int], operation_id: str) -> list[int]:
         """Send a batch once, note what was written, and return what was left over. Raises as the connection does."""
         now = datetime.now(UTC)
-        written = {position: self._written(position, now) for position in positions}
+        written = {position: Written(self._tools.versions.next(now), now) for position in positions}
         items = {position: self._item(position, written[position], operation_id) for position in positions}
         requests = [{"PutRequest": {"Item": item}} for item in items.values()]
         try:
@@ -146,12 +147,6 @@ class _Bulk:
         left = [position for position, item in items.items() if _name(item) in left_over]
         self.outcomes |= {position: written[position] for position in positions if position not in left}
         return left
-
-    def _written(self, position: int, now: datetime) -> Written:
-        """Return the version and time of a document sent now: later than those of its key in this bulk before."""
-        ref = self._documents[position].ref
-        version = self._versions[ref] = version_at(now, above=self._versions.get(ref, 0))
-        return Written(version, now)
 
     def _item(self, position: int, written: Written, operation_id: str) -> Item:
         place, step = self._step(position)

@@ -1,12 +1,10 @@
 """Single writes in one native call each, with the contract's condition; what it cannot decide goes on by compare-and-set."""
 
-import random
-import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from storage.backends.compare_and_set import UNAVAILABLE_ATTEMPTS, CompareAndSet, new_operation_id
+from storage.backends.compare_and_set import CompareAndSet, new_operation_id
 from storage.backends.decisions import check_expectation, sums
 from storage.backends.dynamodb_client import Connection
 from storage.backends.dynamodb_errors import ConditionFailed, RequestInvalid
@@ -14,7 +12,9 @@ from storage.backends.dynamodb_increments import native_update, totals_of
 from storage.backends.dynamodb_items import item_of, key_of, microseconds, partition_name, stored_in
 from storage.backends.dynamodb_precedence import Precedence
 from storage.backends.dynamodb_values import Typed
-from storage.backends.service import WRITE_SECONDS, Outrun, Place, Stored, Unanswered, version_at
+from storage.backends.sending import sent
+from storage.backends.service import Outrun, Place, Stored, Unanswered
+from storage.backends.versions import Versions
 from storage.documents import (
     ABSENT,
     ANY,
@@ -29,12 +29,10 @@ from storage.documents import (
     Value,
     Written,
 )
-from storage.errors import BackendUnavailable
 from storage.values import checked
 
 NATIVE_TRIES: Final = 4
 """Of an increment: as its delta suggests, as the refusal showed the document, and again where others changed it meanwhile."""
-_LONGEST_PAUSE_SECONDS: Final = 0.2
 
 _PRESENT: Final = "attribute_not_exists(gone) AND (attribute_not_exists(expires) OR expires > :now)"
 _REPLACE: Final = "attribute_not_exists(version) OR version < :version"
@@ -50,19 +48,27 @@ class NativeWrites:
     """The writes whose caller gave no operation id. Each raises what the contract says, or as `CompareAndSet.finish`."""
 
     def __init__(
-        self, connection: Connection, table_name: str, writes: CompareAndSet, precedence: Precedence, *, epoch: int
+        self,
+        connection: Connection,
+        table_name: str,
+        writes: CompareAndSet,
+        precedence: Precedence,
+        versions: Versions,
+        *,
+        epoch: int,
     ) -> None:
         self._connection = connection
         self._table = table_name
         self._writes = writes
         self._precedence = precedence
+        self._versions = versions
         self._epoch = epoch
 
     def put(self, place: Place, step: Put) -> Written:
         fields = checked(step.fields)
 
         def send(operation_id: str, now: datetime) -> Outcome:
-            version = version_at(now, above=step.expect if isinstance(step.expect, int) else 0)
+            version = self._versions.next(now, above=step.expect if isinstance(step.expect, int) else 0)
             after = Stored(version, fields, now, step.expires_at, self._epoch, operation_id)
             self._put_item(place, step.key, after, *_put_condition(step.expect, version, now))
             return Written(version, now)
@@ -79,7 +85,7 @@ class NativeWrites:
 
     def delete(self, place: Place, step: Delete) -> bool:
         def send(operation_id: str, now: datetime) -> Outcome:
-            version = version_at(now, above=0 if step.expect is ANY else step.expect)
+            version = self._versions.next(now, above=0 if step.expect is ANY else step.expect)
             trace = Stored(version, {}, now, epoch=self._epoch, operation_id=operation_id, gone=True)
             self._put_item(place, step.key, trace, *_delete_condition(step.expect, version, now))
             return True
@@ -129,7 +135,7 @@ class NativeWrites:
         """Return how to create the document, with the totals as its fields."""
 
         def send(operation_id: str, now: datetime) -> Outcome:
-            version = version_at(now)
+            version = self._versions.next(now)
             created = Stored(version, checked(totals), now, epoch=self._epoch, operation_id=operation_id)
             self._put_item(place, step.key, created, *_put_condition(ABSENT, version, now))
             return Totals(totals, version)
@@ -139,17 +145,10 @@ class NativeWrites:
     def _settled(self, place: Place, step: Operation, send: Send) -> Outcome:
         """Send until it is answered; what surely was not applied is sent again. Raises ConditionFailed or Outrun as sent."""
         operation_id, started = new_operation_id(), datetime.now(UTC)
-        deadline, failures = time.monotonic() + WRITE_SECONDS, 0
-        while True:
-            try:
-                return send(operation_id, datetime.now(UTC))
-            except Unanswered:
-                return self._writes.finish(place, step, operation_id, started)
-            except BackendUnavailable:
-                failures += 1
-                if failures == UNAVAILABLE_ATTEMPTS or time.monotonic() > deadline:
-                    raise
-                time.sleep(random.uniform(0, _LONGEST_PAUSE_SECONDS * failures))  # noqa: S311 - jitter, not a secret
+        try:
+            return sent(lambda: send(operation_id, datetime.now(UTC)))
+        except Unanswered:
+            return self._writes.finish(place, step, operation_id, started)
 
     def _put_item(self, place: Place, key: str, after: Stored, condition: str, values: dict[str, Typed]) -> None:
         self._connection.send(

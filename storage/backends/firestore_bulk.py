@@ -14,8 +14,9 @@ from storage.backends.compare_and_set import UNAVAILABLE_ATTEMPTS, new_operation
 from storage.backends.firestore_client import messages
 from storage.backends.firestore_errors import Sent, code_named, error_of
 from storage.backends.firestore_items import mark_of, written_at
-from storage.backends.firestore_service import FirestoreService, pause
+from storage.backends.firestore_service import FirestoreService
 from storage.backends.firestore_writes import NativeWrites, in_one_commit
+from storage.backends.sending import pause_after
 from storage.backends.service import WRITE_SECONDS, Outrun, Place, Unanswered
 from storage.documents import BulkPut, Put, Ref, Written
 from storage.errors import BackendUnavailable
@@ -87,7 +88,7 @@ class BulkWrite:
             waiting = [position for position in waiting if _certainly_not_written(results[position])]
             if not waiting or attempt == UNAVAILABLE_ATTEMPTS or time.monotonic() > self._deadline:
                 break
-            pause(attempt)
+            time.sleep(pause_after(attempt))
         return results | self._settled(chunk, results)
 
     def _sent(self, chunk: _Chunk, positions: Sequence[int]) -> dict[int, Result]:

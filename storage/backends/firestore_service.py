@@ -1,6 +1,5 @@
 """What compare-and-set asks of Firestore: strong reads in one call, and one atomic commit with a condition for each document."""
 
-import random
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -20,6 +19,7 @@ from storage.backends.firestore_items import (
     written_at,
 )
 from storage.backends.firestore_names import GROUP, document_id, memory_id, parent_of
+from storage.backends.sending import pause_after
 from storage.backends.service import CONNECT_SECONDS, Change, Memory, Outrun, Place, Stored
 from storage.documents import ABSENT, ANY, Put, Written
 from storage.errors import BackendUnavailable
@@ -27,8 +27,6 @@ from storage.errors import BackendUnavailable
 LOAD_ATTEMPTS: Final = 3
 READ_AT_ONCE: Final = 500
 """Documents that one call reads. Firestore sets no number; so many names stay far below the 10 MiB of a request."""
-
-_LONGEST_PAUSE_SECONDS: Final = 0.2
 
 
 class FirestoreService:
@@ -96,7 +94,7 @@ class FirestoreService:
                 failures += 1
                 if failures == LOAD_ATTEMPTS or time.monotonic() - started > CONNECT_SECONDS:
                     raise
-                pause(failures)
+                time.sleep(pause_after(failures))
 
     def _load(
         self, place: Place, keys: Sequence[str], operation_ids: Sequence[str]
@@ -146,11 +144,6 @@ class FirestoreService:
                 self.connection.commit(request)
             except Outrun:
                 continue  # somebody else has removed it
-
-
-def pause(failures: int) -> None:
-    """Wait before the next attempt, the longer the more have failed."""
-    time.sleep(random.uniform(0, _LONGEST_PAUSE_SECONDS * failures))  # noqa: S311 - jitter, not a secret
 
 
 def _stamped(after: Stored, update_time: Any) -> Stored:

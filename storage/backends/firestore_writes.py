@@ -1,15 +1,15 @@
 """Writes whose caller gave no operation id: in as few calls as Firestore allows, and else by compare-and-set."""
 
-import time
 from datetime import UTC, datetime
 
 from northstar.errors import NorthstarError
-from storage.backends.compare_and_set import UNAVAILABLE_ATTEMPTS, Believed, CompareAndSet, new_operation_id
+from storage.backends.compare_and_set import Believed, CompareAndSet, new_operation_id
 from storage.backends.decisions import check_expectation
 from storage.backends.firestore_items import never_expires
-from storage.backends.firestore_service import FirestoreService, pause
+from storage.backends.firestore_service import FirestoreService
 from storage.backends.plans import Request
-from storage.backends.service import WRITE_SECONDS, Outrun, Place, Unanswered
+from storage.backends.sending import sent
+from storage.backends.service import Outrun, Place, Unanswered
 from storage.documents import Delete, Expect, Outcome, Put, Written
 from storage.errors import BackendUnavailable
 
@@ -30,19 +30,12 @@ class NativeWrites:
         operation_id, started = new_operation_id(), datetime.now(UTC)
         if not in_one_commit(step.expect):
             return self.decided(place, step, operation_id)
-        deadline, failures = time.monotonic() + WRITE_SECONDS, 0
-        while True:
-            try:
-                return self._service.put(place, step, operation_id)
-            except Outrun:
-                return self.decided(place, step, operation_id)
-            except Unanswered:
-                return self.finished(place, step, operation_id, started)
-            except BackendUnavailable:
-                failures += 1
-                if failures == UNAVAILABLE_ATTEMPTS or time.monotonic() > deadline:
-                    raise
-                pause(failures)
+        try:
+            return sent(lambda: self._service.put(place, step, operation_id))
+        except Outrun:
+            return self.decided(place, step, operation_id)
+        except Unanswered:
+            return self.finished(place, step, operation_id, started)
 
     def delete(self, place: Place, step: Delete) -> bool:
         """Look whether there is something, since Firestore does not tell, and delete just that."""

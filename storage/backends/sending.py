@@ -5,12 +5,12 @@ import time
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from storage.backends.cosmos_errors import Busy
 from storage.backends.service import WRITE_SECONDS, Unanswered
-from storage.errors import BackendUnavailable
+from storage.errors import BackendUnavailable, Throttled
 
 ATTEMPTS: Final = 3
 FIRST_PAUSE_SECONDS: Final = 0.05
+LONGEST_PAUSE_SECONDS: Final = 0.5
 
 T = TypeVar("T")
 
@@ -27,13 +27,13 @@ def sent(call: Callable[[], T], *, attempts: int = ATTEMPTS) -> T:
         except Unanswered:
             raise
         except BackendUnavailable as error:
-            pause = _pause(error, attempt)
+            pause = pause_after(attempt, asked=error.pause_seconds if isinstance(error, Throttled) else 0.0)
             if time.monotonic() + pause - started > WRITE_SECONDS:
                 raise
         time.sleep(pause)
     return call()
 
 
-def _pause(error: BackendUnavailable, attempt: int) -> float:
-    asked = error.pause_seconds if isinstance(error, Busy) else 0.0
-    return asked + random.uniform(0, FIRST_PAUSE_SECONDS * 2**attempt)  # noqa: S311 - jitter, not a secret
+def pause_after(attempt: int, *, asked: float = 0.0) -> float:
+    """Return how many seconds to wait after an attempt that failed: what the service asks for, and a growing jitter."""
+    return asked + random.uniform(0, min(FIRST_PAUSE_SECONDS * 2**attempt, LONGEST_PAUSE_SECONDS))  # noqa: S311
