@@ -5,8 +5,9 @@ import json
 import os
 import secrets
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import count
 from typing import Any, Final
 from urllib.request import urlopen
 
@@ -33,7 +34,8 @@ BareCalls = Mapping[str, Callable[[], object]]
 class CloudService:
     """A driver, ready, and the SDK's own `get`, `put` and `increment` of a record of the same size on the same server.
 
-    `calls()` is how often the driver has called the service so far.
+    `calls()` is how often the driver has called the service so far. `same` are the SDK's calls with the very request that the
+    driver sends, where that asks more of the server than the plain one: conditions, and the envelope of a document.
     """
 
     name: str
@@ -41,6 +43,7 @@ class CloudService:
     driver: DocumentDriver
     bare: BareCalls
     calls: Callable[[], int]
+    same: BareCalls = field(default_factory=dict)
 
 
 @contextmanager
@@ -56,8 +59,12 @@ def dynamodb(record: Mapping[str, Any]) -> Iterator[CloudService]:
         )
         driver = DynamoDBDocuments(config, mode=LAB, epoch=1)
         driver.prepare()
-        counted = [0]
-        driver.native().meta.events.register("before-send.dynamodb", lambda **_: counted.__setitem__(0, counted[0] + 1))
+        counted, requests = [0], dict[str, dict[str, Any]]()
+        events = driver.native().meta.events
+        events.register("before-send.dynamodb", lambda **_: counted.__setitem__(0, counted[0] + 1))
+        events.register(
+            "provide-client-params.dynamodb", lambda params, model, **_: requests.update({model.name: params})
+        )
         client = boto3.client(
             "dynamodb",
             region_name=REGION,
@@ -80,19 +87,22 @@ def dynamodb(record: Mapping[str, Any]) -> Iterator[CloudService]:
                 ReturnValues="UPDATED_NEW",
             ),
         }
-        yield CloudService("DynamoDB", "boto3 client", driver, bare, lambda: counted[0])
+        same: BareCalls = {
+            "put": _repeating(client.put_item, requests, "PutItem"),
+            "increment": _repeating(client.update_item, requests, "UpdateItem"),
+        }
+        yield CloudService("DynamoDB", "boto3 client", driver, bare, lambda: counted[0], same)
         driver.close()
         client.close()
 
 
 @contextmanager
 def firestore(record: Mapping[str, Any]) -> Iterator[CloudService]:
-    """Firestore on Google's emulator where it is, else on our own server, against google-cloud-firestore's client."""
+    """Firestore on our own server, against google-cloud-firestore's client."""
     from google.auth.credentials import AnonymousCredentials  # noqa: PLC0415
     from google.cloud.firestore import Client, Increment  # noqa: PLC0415
 
-    with ExitStack() as stack:
-        own = stack.enter_context(servers.firestore_server())
+    with servers.firestore_server() as own:
         driver = FirestoreDocuments(FirestoreConfig(project="bench", endpoint=own.url), mode=LAB, epoch=1)
         with _variable(EMULATOR_VARIABLE, own.address):
             client = Client(project="bench", credentials=AnonymousCredentials())
@@ -128,6 +138,21 @@ def cosmos(record: Mapping[str, Any]) -> Iterator[CloudService]:
         }
         yield CloudService("Cosmos DB", "azure-cosmos client", driver, bare, lambda: _called(server, "_test/counters"))
         driver.close()
+
+
+def _repeating(call: Callable[..., object], requests: Mapping[str, Any], name: str) -> Callable[[], object]:
+    """Return a call with the last request of that name, changed so that its condition holds: a later version, another id."""
+    numbers = count(1)
+
+    def repeat() -> object:
+        request, number = requests[name], next(numbers)
+        values = dict(request["ExpressionAttributeValues"])
+        if ":version" in values:
+            later = {"N": str(int(values[":version"]["N"]) + 10**6 * number)}
+            return call(**request | {"ExpressionAttributeValues": values | {":version": later}})
+        return call(**request | {"ExpressionAttributeValues": values | {":operation": {"S": f"bare-{number}"}}})
+
+    return repeat
 
 
 def _called(server: Server, path: str) -> int:

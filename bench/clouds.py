@@ -43,6 +43,10 @@ def _measured(service: CloudService, plan: Plan) -> Iterator[Result]:
         ours, bare = Side("driver", timed(call)), Side(service.sdk, timed(service.bare[operation]))
         result = compare(f"{service.name} {operation}", ours, bare, plan)
         yield replace(result, bar=at_most(result, BAR), notes=(note,))
+        if operation in service.same:
+            same = Side(f"{service.sdk}, same request", timed(service.same[operation]))
+            result = compare(f"{service.name} {operation} / same", ours, same, plan)
+            yield replace(result, bar=at_most(result, BAR))
 
 
 def _round_trips(service: CloudService) -> Iterator[str]:

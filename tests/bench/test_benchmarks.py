@@ -19,9 +19,13 @@ ROWS = {
     "listings": ["list 100 at the end", "list 100 in the middle"],
     "objects": ["1 KiB PUT / same promise", "1 KiB PUT / write in place"],
     "clouds": [
-        f"{service} {operation}"
-        for service in ("DynamoDB", "Firestore", "Cosmos DB")
-        for operation in ("get", "put", "increment")
+        *("DynamoDB get", "DynamoDB put", "DynamoDB put / same"),
+        *("DynamoDB increment", "DynamoDB increment / same"),
+        *(
+            f"{service} {operation}"
+            for service in ("Firestore", "Cosmos DB")
+            for operation in ("get", "put", "increment")
+        ),
     ],
 }
 
