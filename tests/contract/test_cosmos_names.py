@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from storage.backends.cosmos_bulk import BATCH_BYTES
 from storage.backends.cosmos_names import ID_BYTES, PK_BYTES, id_of, key_of, memory_id_of, pk_of, sort_of, sort_range
 from storage.backends.cosmos_values import packed, unpacked
-from storage.backends.versions import Versions
 from storage.backends.service import Place
+from storage.backends.versions import Versions
 from storage.documents import ATOMIC_BYTES, DOCUMENT_BYTES
 from storage.values import checked
 from tests.contract.document_contract_values import exact
