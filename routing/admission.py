@@ -52,8 +52,12 @@ def admit(draft: RouteDraft, tenant: Tenant, stored: Route | None) -> Admitted:
         allowed = backends_for(draft.resource_kind, mode)
         refuse_embedded(backend_type, mode, allowed, resource_kind=draft.resource_kind)
     _check_limits(draft.resource_kind, backend_type)
-    config = complete_config(draft.resource_kind, backend_type, draft.config, stored)
-    return Admitted(backend_type, parse_config(draft.resource_kind, backend_type, config))
+    config = parse_config(
+        draft.resource_kind, backend_type, complete_config(draft.resource_kind, backend_type, draft.config, stored)
+    )
+    # A driver opens nothing before it is used, and refuses what its mode does not allow.
+    driver_class(draft.resource_kind, backend_type)(config, mode=mode, epoch=0).close()
+    return Admitted(backend_type, config)
 
 
 def complete_config(

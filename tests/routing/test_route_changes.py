@@ -106,6 +106,13 @@ def test_a_switch_outside_lab_needs_a_rationale(initech):
     assert update_route(route.pk, RouteUpdate(config={"place": "there"}), WHY).revision == 2
 
 
+def test_what_a_driver_does_not_allow_in_its_mode_is_refused_at_save(acme, initech):
+    create_route(draft(config={"place": "lab only"}), CAUSE)
+    with pytest.raises(InvalidConfig, match="not allowed in mode"):
+        create_route(draft("initech", config={"place": "lab only"}), WHY)
+    assert [route.tenant_id for route in Route.objects.all()] == ["acme"]
+
+
 def test_a_stale_revision_is_refused_and_changes_nothing(acme):
     route = create_route(draft(), CAUSE)
     update_route(route.pk, RouteUpdate(tier="a"), CAUSE, expected_revision=1)

@@ -4,6 +4,8 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from northstar.errors import InvalidConfig
+from northstar.modes import LAB
 from routing.resolve import ResolvedRoute, driver_config
 from storage.config import BackendConfig, Secret
 from storage.documents import Limits
@@ -25,11 +27,18 @@ class VaultDocuments:
     Config = VaultConfig
     limits: ClassVar[Limits] = Limits()
 
+    def __init__(self, config: VaultConfig, *, mode: str, epoch: int) -> None:
+        """Refuse a place that only a lab may have, as a driver refuses what its mode does not allow."""
+        if config.place == "lab only" and mode != LAB:
+            raise InvalidConfig(f"The place is not allowed in mode {mode}.", fix="Choose another place.")
 
-class WeakDocuments:
+    def close(self) -> None:
+        """Nothing was opened."""
+
+
+class WeakDocuments(VaultDocuments):
     """Cannot read in order, so no stream can live on it."""
 
-    Config = VaultConfig
     limits: ClassVar[Limits] = Limits(ordered_scan=False)
 
 
