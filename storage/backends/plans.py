@@ -40,7 +40,7 @@ class Plan:
         self, stored: Mapping[str, Stored], memories: Mapping[str, Memory], *, now: datetime, epoch: int, counts: bool
     ) -> None:
         self._stored = stored
-        self._known = memories
+        self._known = dict(memories)
         self._now = now
         self._epoch = epoch
         self._counts = counts
@@ -63,8 +63,9 @@ class Plan:
         after: dict[str, Stored] = {}
         outcomes = [self._step(step, request.operation_id, after) for step in request.steps]
         if request.named:
-            answers = _encoded(request, outcomes)
-            self.memories.append(Memory(request.operation_id, answers, self._now + REMEMBERED))
+            memory = Memory(request.operation_id, _encoded(request, outcomes), self._now + REMEMBERED)
+            self._known[request.operation_id] = memory  # the same id may come again at the same time
+            self.memories.append(memory)
         self._after |= after
         return outcomes
 

@@ -11,6 +11,7 @@ import pytest
 
 from northstar.errors import AlreadyExists, IdempotencyMismatch
 from storage.backends.compare_and_set import CompareAndSet
+from storage.backends.plans import Request
 from storage.backends.service import Place, Stored, Unanswered, version_at
 from storage.documents import ABSENT, Delete, Increment, Put, Totals, Written
 from storage.errors import BackendUnavailable, CeilingReached
@@ -131,6 +132,14 @@ def test_a_repetition_answers_as_the_first_time_and_changes_nothing(service, wri
     assert service.documents == before
     with pytest.raises(IdempotencyMismatch):
         writes.write(PLACE, [ONE], "op-1")
+
+
+def test_an_operation_id_that_comes_twice_in_one_commit_counts_once(service, writes):
+    (first, again, other), stored = writes.run(PLACE, [Request((ONE,), name, named=True) for name in "aab"], None)
+    assert first == again == [Totals({"n": 1}, first[0].version)]
+    assert other[0].values == {"n": 2}
+    assert (service.commits, stored["k"].fields) == (1, {"n": 2})
+    assert writes.increment(PLACE, ONE, "a") == first[0]
 
 
 def test_increments_at_once_share_commits_and_lose_nothing(service, writes):
