@@ -201,6 +201,7 @@ class CosmosDocuments:
             return self._writes.finish(place, step, own.operation_id, own.updated_at)
         except (Missing, Refused, Taken):
             return self._decided(place, step)
+        self._versions.saw(own.version)
         return Written(own.version, own.updated_at)
 
     def _send_put(self, place: Place, step: Put, own: Stored) -> None:

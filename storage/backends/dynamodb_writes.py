@@ -71,6 +71,7 @@ class NativeWrites:
             version = self._versions.next(now, above=step.expect if isinstance(step.expect, int) else 0)
             after = Stored(version, fields, now, step.expires_at, self._epoch, operation_id)
             self._put_item(place, step.key, after, *_put_condition(step.expect, version, now))
+            self._versions.saw(version)
             return Written(version, now)
 
         try:
@@ -88,6 +89,7 @@ class NativeWrites:
             version = self._versions.next(now, above=0 if step.expect is ANY else step.expect)
             trace = Stored(version, {}, now, epoch=self._epoch, operation_id=operation_id, gone=True)
             self._put_item(place, step.key, trace, *_delete_condition(step.expect, version, now))
+            self._versions.saw(version)
             return True
 
         try:

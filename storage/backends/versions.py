@@ -5,8 +5,12 @@ So a writer that has read a document writes a later version, even where its cloc
 
 import threading
 from datetime import datetime
+from typing import Final
 
 from storage.backends.service import version_at
+
+_GREATEST: Final = 2**53 - 2
+"""Nothing has a greater version, so what expects one is not going to be written."""
 
 
 class Versions:
@@ -17,10 +21,13 @@ class Versions:
         self._lock = threading.Lock()
 
     def next(self, now: datetime, *, above: int = 0) -> int:
-        """Return a version that this driver has never given, above `above`."""
+        """Return a version that this driver has never given, or one above `above`, the version that a caller expects.
+
+        What a caller expects is only noted once the service has told it: else one who invents a version drives up all others'.
+        """
         with self._lock:
-            self._last = version_at(now, above=max(above, self._last))
-            return self._last
+            self._last = version_at(now, above=self._last)
+            return max(self._last, min(above, _GREATEST) + 1)
 
     def saw(self, version: int) -> None:
         """Take note of a version that the service told."""

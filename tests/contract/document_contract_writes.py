@@ -33,6 +33,15 @@ class DocumentWriteContract:
                 call()
         assert stored(documents, "k").fields == {"n": 1}
 
+    @pytest.mark.line(28, 40)
+    @pytest.mark.parametrize("invented", [2**53 - 1, 10**30])
+    def test_a_version_that_somebody_invents_moves_no_other(self, documents, invented):
+        documents.put(ref("k"), {})
+        for call in (documents.delete, lambda key, **expected: documents.put(key, {}, **expected)):
+            with pytest.raises(VersionConflict):
+                call(ref("k"), expect=invented)
+        assert stored(documents, "k").version < documents.put(ref("k"), {}).version < 2**53 - 1
+
     @pytest.mark.line(29, 32, 41)
     def test_a_put_replaces_every_field(self, documents):
         first = documents.put(ref("k"), {"a": 1, "b": 2}).version
@@ -193,6 +202,16 @@ class DocumentRepetitionContract:
             answers = list(pool.map(lambda _: documents.increment(ref("k"), {"n": 1}, operation_id="a"), range(16)))
         assert answers == [Totals({"n": 1}, stored(documents, "k").version)] * 16
         assert stored(documents, "k").fields == {"n": 1}
+
+    @pytest.mark.line(135)
+    def test_repetitions_among_other_writes_count_once_each(self, documents):
+        def increment(number: int) -> Totals:
+            return documents.increment(ref("k"), {"n": 1}, operation_id=f"op-{number // 3}")
+
+        with ThreadPoolExecutor(24) as pool:
+            answers = list(pool.map(increment, range(24)))
+        assert sorted(totals.values["n"] for totals in answers) == [count for count in range(1, 9) for _ in range(3)]
+        assert stored(documents, "k").fields == {"n": 8}
 
     @pytest.mark.line(48, 135)
     def test_a_bulk_write_leaves_operation_ids_alone(self, documents):
