@@ -98,9 +98,13 @@ def _reason(report: pytest.TestReport) -> str:
     return text.removeprefix("Skipped: ").strip()
 
 
-def _places(item: pytest.Item) -> list[Any]:
-    """Where a test may say which backend it is about: its class, its module."""
-    return [getattr(item, name, None) for name in ("cls", "module")]
+def _backend(item: pytest.Item) -> str:
+    """Which backend a test is about: its class says so, or its module."""
+    for place in ("cls", "module"):
+        name = getattr(getattr(item, place, None), "backend", None)
+        if isinstance(name, str):  # and no fixture of that name
+            return name
+    return "shared"
 
 
 class LedgerPlugin:
@@ -115,7 +119,7 @@ class LedgerPlugin:
     def pytest_itemcollected(self, item: pytest.Item) -> None:
         lines = sorted({line for marker in item.iter_markers("line") for line in marker.args})
         if lines:
-            backend = next((place.backend for place in _places(item) if hasattr(place, "backend")), "shared")
+            backend = _backend(item)
             item.user_properties.append((_PROPERTY, {"lines": lines, "backend": backend}))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
