@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.text import capfirst
 
-from northstar.errors import NorthstarError
+from northstar.errors import ForbiddenEndpoint, NorthstarError
 from routing.audit import Cause
 
 if TYPE_CHECKING:
@@ -41,8 +41,9 @@ class RefusableForm(AnyModelForm):
         return name
 
     def _show(self, refusal: NorthstarError) -> None:
+        fix = refusal.fix if refusal.code == ForbiddenEndpoint.code else ""  # the others say how to mend an API call
         for error in refusal.errors:
-            self._add(self.field_for(error.field), error.detail)
+            self._add(self.field_for(error.field), f"{error.detail} {fix}".strip())
         if not refusal.errors:
             name = "backend_type" if refusal.code in BACKEND_CODES else ""
             self._add(name, f"{refusal.detail} {refusal.fix}".strip())

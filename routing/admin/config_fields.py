@@ -3,17 +3,21 @@
 A form holds the fields of all of them; only those of the chosen backend and kind are read. So it works without JavaScript.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from django import forms
+from django.utils.html import escape
+from django.utils.safestring import SafeString, mark_safe
 
 from storage.config import MASK, BackendConfig
 from storage.registry import BACKENDS, KINDS, load
 
 CLEAR: Final = "clear"
 _REFERENCES: Final = ("env:", "file:")
+_QUOTED: Final = re.compile(r"`([^`]+)`")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,19 +43,27 @@ class ConfigGroup:
         """Return the form's name of a config field."""
         return f"config-{self.backend_type}-{self.primitive}-{field}"
 
-    def form_names(self) -> list[str]:
-        """Return all names of the group in the form, a secret followed by its "remove" box."""
-        return [name for name, _ in self.fields({})]
+    def form_names(self, stored: Mapping[str, Any]) -> list[str]:
+        """Return all names of the group in the form, a stored secret followed by its "remove" box."""
+        return [name for name, _ in self.fields(stored)]
+
+    def secret_names(self) -> list[str]:
+        """Return the form's names of the secrets."""
+        return [self.form_name(field) for field in sorted(self.schema.secret_fields())]
 
     def fields(self, stored: Mapping[str, Any]) -> Iterator[tuple[str, forms.Field]]:
         """Yield the form fields, filled with the stored config."""
         secrets = self.schema.secret_fields()
-        for name, schema in self.schema.model_json_schema()["properties"].items():
-            if name in secrets:
-                yield self.form_name(name), _secret_field(name, schema, stored.get(name))
-                yield self.form_name(f"{name}-{CLEAR}"), _clear_field(schema, stored.get(name))
-            else:
-                yield self.form_name(name), _plain_field(name, schema, stored.get(name, schema.get("default")))
+        whole = self.schema.model_json_schema()
+        for name, schema in whole["properties"].items():
+            needed = "Required." if name in whole.get("required", ()) else ""
+            told = " ".join(filter(None, [needed, schema.get("description", "")]))
+            if name not in secrets:
+                yield self.form_name(name), _plain_field(name, schema, stored.get(name, schema.get("default")), told)
+                continue
+            yield self.form_name(name), _secret_field(name, schema, stored.get(name), told)
+            if name in stored:
+                yield self.form_name(f"{name}-{CLEAR}"), _clear_field(name, schema)
 
     def config_from(self, cleaned: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:
         """Return the config that the form asks for. Fields left empty, and defaults that were not stored, stay away."""
@@ -76,11 +88,11 @@ def config_groups() -> list[ConfigGroup]:
     ]
 
 
-def _plain_field(name: str, schema: dict[str, Any], value: Any) -> forms.Field:
+def _plain_field(name: str, schema: dict[str, Any], value: Any, told: str) -> forms.Field:
     shape = _shape(schema)
     common = {
         "label": _label(name, schema),
-        "help_text": schema.get("description", ""),
+        "help_text": _help(told),
         "required": False,
         "initial": value,
     }
@@ -99,7 +111,7 @@ def _plain_field(name: str, schema: dict[str, Any], value: Any) -> forms.Field:
             return forms.CharField(**common)
 
 
-def _secret_field(name: str, schema: dict[str, Any], stored: Any) -> forms.Field:
+def _secret_field(name: str, schema: dict[str, Any], stored: Any, told: str) -> forms.Field:
     if stored is None:
         state = "Not set."
     elif stored == MASK:
@@ -112,13 +124,17 @@ def _secret_field(name: str, schema: dict[str, Any], stored: Any) -> forms.Field
         required=False,
         strip=False,
         widget=forms.PasswordInput(render_value=False, attrs={"autocomplete": "new-password"}),
-        help_text=" ".join(filter(None, [schema.get("description", ""), state, where])),
+        help_text=_help(" ".join(filter(None, [told, state, where]))),
     )
 
 
-def _clear_field(schema: dict[str, Any], stored: Any) -> forms.Field:
-    label = f"Remove {_label('secret', schema).lower()}"
-    return forms.BooleanField(label=label, required=False, disabled=stored is None)
+def _clear_field(name: str, schema: dict[str, Any]) -> forms.Field:
+    return forms.BooleanField(label=f"{_label(name, schema)}: remove it", required=False)
+
+
+def _help(text: str) -> SafeString:
+    """Return a schema's text for a page: Django takes help texts for HTML, and these hold `<account>` and backticks."""
+    return mark_safe(_QUOTED.sub(r"<code>\1</code>", escape(text)))  # noqa: S308 - escaped right here
 
 
 def _secret_value(name: str, value: Any, clear: bool) -> dict[str, Any]:

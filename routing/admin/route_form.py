@@ -15,6 +15,7 @@ from storage.registry import BACKENDS, KINDS
 
 RATIONALE = "rationale"
 SEEN_REVISION = "seen_revision"
+TYPE_AGAIN = "Give it again: a secret is never sent back to the page."
 
 
 class RouteForm(RefusableForm):
@@ -63,6 +64,14 @@ class RouteForm(RefusableForm):
                 choices.append((name, f"{entry.title} ({entry.backend_class})"))
         return choices
 
+    def full_clean(self) -> None:
+        """Ask for typed secrets again when anything is wrong: the page does not get them back, so it would save none."""
+        super().full_clean()
+        group = self._group() if self.is_bound and self.errors else None
+        for name in group.secret_names() if group else ():
+            if self.cleaned_data.get(name) and name not in self.errors:
+                self.add_error(name, TYPE_AGAIN)
+
     def field_for(self, name: str) -> str:
         """Return the form's name for a field that an error names: a config field is the chosen backend's."""
         part, _, field = name.partition(".")
@@ -103,7 +112,7 @@ class RouteForm(RefusableForm):
 
     def _config(self) -> dict[str, Any]:
         group = self._group()
-        return group.config_from(self.cleaned_data, _config_of(self.stored, group)) if group else {}
+        return group.config_from(self.cleaned_data, config_of(self.stored, group)) if group else {}
 
 
 def route_form(stored: Route | None) -> type[RouteForm]:
@@ -111,13 +120,13 @@ def route_form(stored: Route | None) -> type[RouteForm]:
     groups = config_groups()
     fields: dict[str, Any] = {}
     for group in groups:
-        fields |= dict(group.fields(_config_of(stored, group)))
+        fields |= dict(group.fields(config_of(stored, group)))
     # Nobody can send the kind of a stored route: the page shows it as text, so the form must not ask for it.
     fixed = {} if stored is None else {"resource_kind": None}
     return type("RouteForm", (RouteForm,), {**fields, **fixed, "groups": groups, "stored": stored})
 
 
-def _config_of(stored: Route | None, group: ConfigGroup) -> Mapping[str, Any]:
+def config_of(stored: Route | None, group: ConfigGroup) -> Mapping[str, Any]:
     """The stored config, where it is the group's."""
     if stored is None or stored.backend_type != group.backend_type:
         return {}

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.forms.widgets import Script
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -10,10 +10,11 @@ from django.urls import reverse
 
 from routing.admin.base import AnyModelForm, ChangesAdmin, cause_of
 from routing.admin.config_fields import config_groups
-from routing.admin.route_form import RATIONALE, SEEN_REVISION, RouteForm, route_form
+from routing.admin.route_form import RATIONALE, SEEN_REVISION, RouteForm, config_of, route_form
 from routing.admin_site import site
 from routing.changes import create_route, delete_route, update_route
 from routing.models import Route
+from storage.registry import BACKENDS, CLOUD
 
 KEY_FIELDS = ["resource_kind", "tenant", "env", "project_id"]
 HISTORY_FIELDS = [
@@ -73,7 +74,8 @@ class RouteAdmin(ChangesAdmin):
             return [*sets, ("Config", {"fields": ["config_shown"]}), _NOTES_SHOWN, _HISTORY]
         sets[1][1]["fields"].append(SEEN_REVISION)
         sets += [
-            (group.title, {"fields": group.form_names(), "classes": group.css_classes}) for group in config_groups()
+            (group.title, {"fields": group.form_names(config_of(obj, group)), "classes": group.css_classes})
+            for group in config_groups()
         ]
         sets.append(("Notes", {"fields": ["tier", "cost_notes", RATIONALE]}))
         if obj is not None:
@@ -96,8 +98,19 @@ class RouteAdmin(ChangesAdmin):
             route = update_route(obj.pk, form.update(), cause, expected_revision=form.cleaned_data[SEEN_REVISION])
         else:
             route = create_route(form.draft(), cause)
+        if not change or route.last_switch_time != obj.last_switch_time:
+            self._say_what_is_next(request, route, moved=change)
         obj.pk = route.pk
         obj.refresh_from_db()
+
+    def _say_what_is_next(self, request: HttpRequest, route: Route, *, moved: bool) -> None:
+        """A cloud's table or container is made by a command, and a switch leaves data behind: neither can be seen here."""
+        said = ["What was stored so far stays where it was."] if moved else []
+        if BACKENDS[route.backend_type].backend_class == CLOUD:
+            command = f"routes prepare --tenant {route.tenant_id} --env {route.env} --kind {route.resource_kind}"
+            said.append(f"Next, create what its service needs: python manage.py {command}")
+        if said:
+            self.message_user(request, " ".join(said), messages.INFO)
 
     def delete_model(self, request: HttpRequest, obj: Route) -> None:
         """Delete the route; the data behind it stays where it is."""

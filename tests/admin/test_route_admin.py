@@ -155,9 +155,46 @@ def test_a_reference_is_typed_as_text_and_shown(boss, acme):
 
 def test_the_form_helps_with_every_backends_config(boss, acme):
     html = boss.get(ADD).content.decode()
-    assert "Where the data lies." in html
+    assert "Required. Where the data lies." in html
     assert "config-filesystem-documents-base_dir" in html
     assert "config-filesystem-blobs-base_dir" in html
+
+
+def test_help_texts_are_shown_whole_whatever_signs_they_hold(boss, acme):
+    html = boss.get(ADD).content.decode()
+    assert "https://&lt;account&gt;.documents.azure.com" in html
+    assert "<code>routes prepare</code>" in html
+
+
+def test_a_secret_can_be_removed_only_where_one_is_stored(boss, acme):
+    box = "config-vault-documents-password-clear"
+    assert box not in boss.get(ADD).content.decode()
+    boss.post(ADD, typed(**{"config-vault-documents-password": CANARY}))
+    assert box in boss.get(page_of(Route.objects.get())).content.decode()
+
+
+def test_a_secret_in_a_refused_form_is_asked_for_again_lest_the_next_save_has_none(boss, acme):
+    mistyped = typed(**{"config-vault-documents-password": CANARY, "config-vault-documents-pool": "99"})
+    response = boss.post(ADD, mistyped)
+    assert "Give it again" in str(errors(response)["config-vault-documents-password"])
+    assert CANARY not in response.content.decode()
+
+
+def test_saving_says_how_to_prepare_the_service_and_a_switch_that_data_stays(boss, acme):
+    response = boss.post(ADD, typed(), follow=True)
+    command = "python manage.py routes prepare --tenant acme --env dev --kind tabular_store"
+    assert f"Next, create what its service needs: {command}" in response.content.decode()
+    page = page_of(Route.objects.get())
+    assert command not in boss.post(page, retyped(tier="x", seen_revision="1"), follow=True).content.decode()
+    moved = retyped(**{"config-vault-documents-place": "there", "seen_revision": "2"})
+    assert "What was stored so far stays where it was." in boss.post(page, moved, follow=True).content.decode()
+
+
+def test_an_endpoint_that_is_not_allowed_is_refused_at_its_field_with_the_way_out(boss, acme):
+    fields = {"region": "eu-west-1", "endpoint": "http://192.0.2.1"}
+    cloud = {f"config-dynamodb-documents-{name}": value for name, value in fields.items()}
+    response = boss.post(ADD, typed(backend_type="dynamodb", **cloud))
+    assert "NORTHSTAR_ALLOWED_ENDPOINTS" in str(errors(response)["config-dynamodb-documents-endpoint"])
 
 
 def test_deleting_goes_through_the_trail_one_by_one_and_in_bulk(boss, acme):
