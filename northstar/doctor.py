@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,8 +16,10 @@ from django.db.models import Count, Max, Min
 
 from northstar.errors import NorthstarError
 from northstar.migrations import pending_migrations
+from northstar.modes import SYSTEM_TENANT
 from routing.audit import verify_chain
 from routing.models import LAB_DEPLOYMENT, ApiKey, OutboxEntry, RouteChange
+from routing.operations import SYSTEM_ENV
 from routing.resolve import snapshot
 from routing.snapshot import ResolvedRoute
 from storage.opening import build_adapter
@@ -29,6 +32,10 @@ EXPIRES_SOON: Final = timedelta(days=14)
 DELIVERY_TIME: Final = timedelta(minutes=1)
 """An event that waits longer than this has a reason to."""
 CLOCK_DRIFT: Final = timedelta(seconds=5)
+ROUTES_AT_ONCE: Final = 32
+UNAVAILABLE_FIX: Final = (
+    "Check the service's status, the network and the route's endpoint; the server goes on by itself."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,15 +111,24 @@ def _database() -> Iterator[Finding]:
 
 
 def _routes() -> Iterator[Finding]:
+    """Ask all routes at once: one service that hangs must not hold up the answer route by route."""
     now = snapshot()
-    for route in sorted(now.routes.values(), key=lambda route: route.id):
-        try:
-            adapter = build_adapter(route, now.modes[route.tenant_id])  # its driver closes when nobody holds it
-            adapter.driver.ping()
-        except NorthstarError as error:
-            where = f"route {route.id} ({route.resource_kind} in {_place(route)} on {route.backend_type})"
-            fix = error.fix or f"Correct it in the admin at /admin/routing/route/{route.id}/change/."
-            yield Finding(ERROR, where, f"{error.code}: {error.told()}", fix)
+    routes = sorted(now.routes.values(), key=lambda route: route.id)
+    with ThreadPoolExecutor(ROUTES_AT_ONCE, thread_name_prefix="doctor") as pool:
+        findings = pool.map(lambda route: _ping(route, now.modes[route.tenant_id]), routes)
+        yield from (finding for finding in findings if finding)
+
+
+def _ping(route: ResolvedRoute, mode: str) -> Finding | None:
+    try:
+        adapter = build_adapter(route, mode)  # its driver closes when nobody holds it
+        adapter.driver.ping()
+    except NorthstarError as error:
+        where = f"route {route.id} ({route.resource_kind} in {_place(route)} on {route.backend_type})"
+        correct = f"Correct it in the admin at /admin/routing/route/{route.id}/change/."
+        fix = UNAVAILABLE_FIX if error.retryable else error.fix or correct
+        return Finding(ERROR, where, f"{error.code}: {error.told()}", fix)
+    return None
 
 
 def _place(route: ResolvedRoute) -> str:
@@ -151,10 +167,10 @@ def _outbox() -> Iterator[Finding]:
     ):
         where = f"outbox to {group['stream_id']} of {group['tenant_id']}/{group['env']}"
         why = group["why"] or ("the last attempt is still running." if group["tries"] else "no server has tried yet.")
-        fix = (
-            f"Make sure that {group['tenant_id']}/{group['env']} has an event_stream route that answers; "
-            "the running server then delivers them by itself."
-        )
+        place = f"{group['tenant_id']}/{group['env']}"
+        if group["tenant_id"] == SYSTEM_TENANT and group["env"] != SYSTEM_ENV:
+            place = f"{SYSTEM_TENANT}/{SYSTEM_ENV}, or else {place},"
+        fix = f"Make sure that {place} has an event_stream route that answers; the running server then delivers them by itself."
         detail = f"{group['rows']} control-plane events wait since {group['since']:%Y-%m-%d %H:%M} UTC: {why}"
         yield Finding(WARNING, where, detail, fix)
 

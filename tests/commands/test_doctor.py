@@ -3,6 +3,7 @@
 import json
 from datetime import UTC, datetime, timedelta
 from io import StringIO
+from threading import Barrier
 
 import pytest
 import time_machine
@@ -101,6 +102,20 @@ def test_a_backend_that_does_not_answer_is_an_error(healthy, settings):
     assert _one(ERROR, f"route {route}").subject.endswith("(tabular_store in acme/dev on filesystem)")
 
 
+def test_a_service_that_is_away_is_no_fault_of_the_route(healthy):
+    nowhere = {"region": "eu-west-1", "endpoint": "http://127.0.0.1:1", "access_key_id": "a", "secret_access_key": "b"}
+    route = _force(backend_type="dynamodb", config=nowhere)
+    finding = _one(ERROR, f"route {route}")
+    assert "BACKEND_UNAVAILABLE" in finding.detail
+    assert "the server goes on by itself" in finding.fix
+
+
+def test_routes_are_asked_all_at_once(healthy, monkeypatch):
+    together = Barrier(Route.objects.count(), timeout=10)
+    monkeypatch.setattr(doctor, "_ping", lambda *_route: together.wait() and None)
+    assert examine() == []
+
+
 def test_a_secret_that_its_reference_does_not_lead_to_is_an_error(healthy, monkeypatch):
     monkeypatch.setitem(BACKENDS, "vault", VAULT)
     reference = "env:NORTHSTAR_SECRET_NOWHERE"
@@ -120,6 +135,13 @@ def test_events_that_wait_are_counted_with_since_when_and_why(healthy, globex):
     finding = _one(WARNING, "outbox to tenant_timeline of globex/dev")
     assert f"{waiting.count()} control-plane events wait since 2026-01-02 03:04 UTC" in finding.detail
     assert "NO_ROUTE_CONFIGURED" in finding.detail
+
+
+def test_events_of_the_system_tenant_are_said_to_wait_for_its_dev_route_too(healthy):
+    ensure_filesystem_routes("acme", "prod")
+    OutboxEntry.objects.update(created_at=datetime(2026, 1, 2, tzinfo=UTC))
+    fix = _one(WARNING, "outbox to routing of t_system/prod").fix
+    assert "Make sure that t_system/dev, or else t_system/prod, has an event_stream route" in fix
 
 
 def test_an_event_that_was_only_just_written_is_no_finding(healthy):
