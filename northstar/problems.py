@@ -52,7 +52,10 @@ class Problem:
 
 
 def problem_of(error: BaseException, request_id: str) -> Problem:
-    """Return the answer to an error. One that nobody raised on purpose is logged here, and told as INTERNAL."""
+    """Return the answer to an error. One that nobody raised on purpose is logged here, and told as INTERNAL.
+
+    Another one that is not the caller's fault stands in the log line of its request.
+    """
     known, status = _translated(error)
     if known is None:
         _log.error("request_failed", request_id=request_id, exc_info=error)
@@ -60,6 +63,8 @@ def problem_of(error: BaseException, request_id: str) -> Problem:
             "Something went wrong inside Northstar; the request may not have been carried out.",
             fix=f"Retry, and if it happens again report request {request_id}.",
         )
+    elif known.status >= 500:  # an operator must see why in the request's own log line
+        structlog.contextvars.bind_contextvars(error_code=known.code, error=known.detail)
     body = {
         "type": f"urn:northstar:error:{known.code}",
         "title": known.title,

@@ -4,6 +4,8 @@ import json
 
 import pytest
 from django.test import Client
+from structlog.contextvars import merge_contextvars
+from structlog.testing import capture_logs
 
 from northstar.errors import NotFound, RateLimited
 from northstar.problems import asgi_response
@@ -52,6 +54,15 @@ def problem(answer, status: int, code: str):
     assert b"Traceback" not in answer.content
     assert b"<html" not in answer.content.lower()
     return body
+
+
+def test_why_a_request_failed_stands_in_its_log_line_unless_the_caller_is_to_blame(edge):
+    with capture_logs(processors=[merge_contextvars]) as lines:
+        edge.get("fails/BACKEND_UNAVAILABLE")
+        edge.get("fails/NOT_FOUND")
+    failed, refused = [line for line in lines if line["event"] == "request_finished"]
+    assert (failed["error_code"], failed["error"]) == ("BACKEND_UNAVAILABLE", "What happened.")
+    assert "error" not in refused
 
 
 def test_every_error_class_is_tried():
