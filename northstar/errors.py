@@ -38,7 +38,7 @@ class NorthstarError(Exception):
 
     def told(self) -> str:
         """Return what happened in one line, every wrong field named."""
-        return " ".join([self.detail, *(f"{one.field}: {one.detail}" for one in self.errors)])
+        return " ".join([self.detail, *(f"{one.field}: {one.detail.rstrip('.')}." for one in self.errors)])
 
     def facts(self) -> dict[str, Any]:
         """Return what a program may want to know besides the sentence: further members of the error body."""

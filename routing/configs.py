@@ -14,8 +14,8 @@ from storage.config import MASK, BackendConfig
 from storage.registry import Backend, backend_named, driver_class, kind_named
 
 REFERENCE_HINT: Final = (
-    'Give a text, or a reference: {"$secret": "env:NORTHSTAR_SECRET_…"} '
-    'or {"$secret": "file:<name in the secrets folder>"}.'
+    "Give the secret itself, or where it lies: env:NORTHSTAR_SECRET_… or file:<name in the secrets folder>, "
+    'in JSON as {"$secret": "env:NORTHSTAR_SECRET_…"}.'
 )
 
 
@@ -56,13 +56,15 @@ def parse_config(resource_kind: str, backend_type: str, config: Mapping[str, Any
     except ValidationError as error:
         raise InvalidConfig(
             f"The config does not fit backend_type={backend_type} for resource_kind={resource_kind}.",
-            fix="Correct the fields in `errors`; GET /api/v1/routing/kinds shows the schema.",
-            errors=_field_errors(error, schema.secret_fields()),
+            fix="Correct these fields; GET /api/v1/routing/kinds shows the schema.",
+            errors=_field_errors(error, schema),
         ) from None
     except ForbiddenEndpoint as error:
         fields = [FieldError(f"config.{name}", error.code, error.detail) for name in _forbidden(schema, config)]
         raise ForbiddenEndpoint(
-            f"{error.detail} (resource_kind={resource_kind}, backend_type={backend_type})", fix=error.fix, errors=fields
+            f"The config of backend_type={backend_type} for resource_kind={resource_kind} names a forbidden place.",
+            fix=error.fix,
+            errors=fields,
         ) from None
 
 
@@ -98,15 +100,23 @@ def keep_secrets(
     return complete
 
 
-def _field_errors(error: ValidationError, secret_names: frozenset[str]) -> list[FieldError]:
+def _field_errors(error: ValidationError, schema: type[BackendConfig]) -> list[FieldError]:
+    secret_names = schema.secret_fields()
     found: dict[str, FieldError] = {}
     for problem in error.errors(include_input=False, include_context=False, include_url=False):
         parts = [str(part) for part in problem["loc"]]
         secret = bool(parts) and parts[0] in secret_names  # its two forms would give two errors, under inner names
         name = ".".join(["config", *(parts[:1] if secret else parts)])
-        detail = REFERENCE_HINT if secret else problem["msg"].removeprefix("Value error, ")
+        detail = REFERENCE_HINT if secret else _told(problem["type"], problem["msg"], schema)
         found.setdefault(name, FieldError(name, problem["type"], detail))
     return list(found.values())
+
+
+def _told(kind: str, message: str, schema: type[BackendConfig]) -> str:
+    """Say what is wrong with a field; of one that does not exist, which do."""
+    if kind == "extra_forbidden":
+        return f"There is no such field. There are: {', '.join(sorted(schema.model_fields))}."
+    return message.removeprefix("Value error, ")
 
 
 def _forbidden(schema: type[BackendConfig], config: Mapping[str, Any]) -> list[str]:

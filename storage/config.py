@@ -75,7 +75,7 @@ def _check_endpoint(value: str) -> str:
     if not any(origin.is_allowed_by(parse_origin(allowed)) for allowed in settings.NORTHSTAR_ALLOWED_ENDPOINTS):
         raise ForbiddenEndpoint(
             "This endpoint is not on the deployment's list.",
-            fix="Add it to NORTHSTAR_ALLOWED_ENDPOINTS where the server runs, or leave it out for the service's own.",
+            fix="Add it to NORTHSTAR_ALLOWED_ENDPOINTS where the server runs, or use the service's own.",
         )
     return value
 

@@ -110,6 +110,10 @@ class BackendUnavailable(NorthstarError):
     """The backend did not answer in time or cannot write now. The write may be retried with the same operation id."""
 
     code, status, title, retryable = "BACKEND_UNAVAILABLE", 503, "Backend unavailable", True
+    usual_fix = (
+        "Try again, a write with the same Idempotency-Key. "
+        "If it lasts, check the service's status, the network and the route's endpoint."
+    )
     retry_after = 1
 
 
@@ -117,6 +121,7 @@ class Throttled(BackendUnavailable):
     """The backend asks to slow down, for `pause_seconds` where it says how long."""
 
     title = "Backend throttled"
+    usual_fix = "Try again later, a write with the same Idempotency-Key. If it lasts, raise the service's capacity."
 
     def __init__(self, detail: str, *, fix: str = "", pause_seconds: float = 0.0) -> None:
         super().__init__(detail, fix=fix)

@@ -63,9 +63,9 @@ def documents_on(backend: DocumentBackend | None, report: Report, *, keep: bool)
     if backend is None:
         yield env
         return
-    report.say(f"Documents of {DEMO_TENANT}/{env} lie on {backend.place}; objects lie on the filesystem.")
     try:
         _lead(env, backend.backend_type, backend.config, CAUSE)
+        report.say(f"Documents of {DEMO_TENANT}/{env} go to {backend.place}; objects go to the filesystem.")
         _prepare(env)
         yield env
     finally:

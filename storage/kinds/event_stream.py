@@ -150,7 +150,9 @@ def _honoured(incarnation: str, position: int, head: Head) -> int:
         return EARLIEST
     if incarnation != head.incarnation:
         raise _gone(
-            "The stream was deleted and begun anew after this cursor.", reason="stream_replaced", tail=head.position
+            "This cursor is of another stream: this one was begun anew, or its route leads to another place now.",
+            reason="stream_replaced",
+            tail=head.position,
         )
     if position > head.position:
         raise _gone(
@@ -160,10 +162,6 @@ def _honoured(incarnation: str, position: int, head: Head) -> int:
 
 
 def _gone(detail: str, *, reason: str, tail: int) -> CursorGone:
-    return CursorGone(
-        detail,
-        reason=reason,
-        earliest=EARLIEST,
-        tail=tail,
-        fix=f"Read on after={EARLIEST} for everything that is stored, or after={tail} for new events only.",
-    )
+    newer = f", or after={tail} for new events only" if tail > EARLIEST else ""
+    fix = f"Read on after={EARLIEST} for everything that is stored{newer}."
+    return CursorGone(detail, reason=reason, earliest=EARLIEST, tail=tail, fix=fix)

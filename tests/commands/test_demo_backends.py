@@ -42,7 +42,7 @@ def test_every_promise_holds_on_the_backend_and_no_route_leads_there_afterwards(
     done = manage("demo", "--format", "json", *options)
     played = document(done)
     assert played["ok"], [check for check in played["checks"] if not check["ok"]]
-    assert f"Documents of t_demo/demo-{backend} lie on" in done.stderr
+    assert f"Documents of t_demo/demo-{backend} go to" in done.stderr
     assert not any(secret in done.stdout + done.stderr for secret in _secrets(options))
     checked = document(manage("routes", "check", "--format", "json"))
     assert {route["backend_type"] for route in checked["routes"]} == {"filesystem"}
@@ -73,7 +73,8 @@ def _document_backends(env: str) -> set[str]:
     [
         (["--endpoint", "http://127.0.0.1:1"], "name it with --backend"),
         (["--backend", "dynamodb", "--config", "secret_access_key:canary"], "write it as key=value"),
-        (["--backend", "dynamodb", "--config", "colour=canary"], "config.colour"),
+        (["--backend", "dynamodb", "--config", "colour=canary"], "config.colour: There is no such field. There are: "),
+        (["--backend", "dynamodb", "--endpoint", "http://127.0.0.1:1"], "config.region: Field required. Correct"),
         (["--backend", "dynamodb", "--endpoint", "http://192.0.2.1", "--config", "region=eu-west-1"], "endpoint"),
     ],
 )

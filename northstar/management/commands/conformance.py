@@ -29,7 +29,7 @@ OPERATIONS_PER_TEST: Final = {BLOBS: 150, DOCUMENTS: 50}
 INTERRUPTED: Final = 130
 NO_PYTEST: Final = (
     "The contract's suites are tests, and pytest is not installed here. "
-    "Install the development environment: python -m pip install --require-hashes -r requirements/dev.txt"
+    "Install the development environment: .venv/bin/python -m pip install --require-hashes -r requirements/dev.txt"
 )
 _RANGE: Final = re.compile(r"([0-9]{1,3})(?:-([0-9]{1,3}))?")
 _STYLES: Final = {"passed": ("ok", GOOD), "failed": ("NOT", BAD), "skipped": ("skip", WARN)}
