@@ -156,9 +156,12 @@ def _range(step: Increment, name: str, delta: int) -> tuple[int, int]:
 
 
 def _present(now: Stored, expect: object = None) -> list[str]:
-    """The document is there when `now` is written, and has the version that is expected, if one is."""
-    there = f'c.expires_at > "{instant_text(now.updated_at)}"'
-    return [f"c.version = {expect}", there] if type(expect) is int else [there]
+    """The document is there when `now` is written, and has the version that is expected, or else an older one than `now`.
+
+    So a call that was given up, and done by compare-and-set, is not done again when it comes late.
+    """
+    version = f"c.version = {expect}" if type(expect) is int else f"c.version < {now.version}"
+    return [version, f'c.expires_at > "{instant_text(now.updated_at)}"']
 
 
 def _written(stored: Stored) -> Item:

@@ -7,10 +7,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import time_machine
 from azure.cosmos import CosmosClient, PartitionKey
+from azure.cosmos.exceptions import CosmosAccessConditionFailedError
 
 from northstar.errors import AlreadyExists, VersionConflict
 from storage.backends.cosmos import CosmosDocuments
-from storage.documents import ABSENT, ATOMIC_BYTES, DOCUMENT_BYTES, BulkPut, Delete, Increment, Put, Ref
+from storage.backends.cosmos_items import adding, removing
+from storage.backends.service import Stored, version_at
+from storage.documents import ABSENT, ANY, ATOMIC_BYTES, DOCUMENT_BYTES, BulkPut, Delete, Increment, Put, Ref
 from storage.errors import BackendRejected, BackendUnavailable, CeilingReached
 from storage.guard import GuardedDocuments
 from storage.values import encode
@@ -73,6 +76,18 @@ class TestRoundTrips:
         control.forget_counts()
         call(documents, version)
         assert control.counts() == calls
+
+    @pytest.mark.line(123)
+    def test_a_call_that_comes_after_it_was_given_up_is_not_done_any_more(self, documents, container):
+        documents.put(ref("k"), {"n": 0})
+        now = datetime.now(UTC)
+        sent = Stored(version_at(now), {}, now, operation_id="sent")
+        late = [adding(Increment("k", {"n": 1}), sent), removing(ANY, sent)]
+        documents.increment(ref("k"), {"n": 1}, operation_id="the same, finished by reading first")
+        for patch in late:
+            with pytest.raises(CosmosAccessConditionFailedError):
+                container.patch_item("k", PK, patch.operations, filter_predicate=patch.predicate)
+        assert stored(documents, "k").fields == {"n": 1}
 
     def test_leftovers_in_a_scan_cost_no_calls(self, documents, control):
         soon = datetime.now(UTC) + timedelta(minutes=1)
