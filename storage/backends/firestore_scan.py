@@ -14,7 +14,8 @@ from storage.backends.service import Place
 from storage.documents import Document, Page, Ref
 
 REFILL: Final = 100
-"""Documents asked for at least when a page goes on: expired ones lie together."""
+"""Documents asked for at least when a page goes on, and twice as many each time: expired ones lie together."""
+MOST_REFILL: Final = 1600
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +64,12 @@ def scan_page(connection: FirestoreConnection, place: Place, keys: Range, *, lim
             document = present_document(Ref(place.collection, place.partition, seen[-1]), stored)
             if document:
                 documents.append(document)
+            if len(documents) > limit:
+                break  # which ends the query
         if len(seen) < asked or len(documents) > limit:
             break
         keys = keys.past(seen[-1], reverse=reverse)
-        asked = max(limit + 1 - len(documents), REFILL)
+        asked = min(max(2 * asked, REFILL), MOST_REFILL)
     more = len(documents) > limit
     return Page(tuple(documents[:limit]), documents[limit - 1].ref.key if more else None)
 
