@@ -108,7 +108,7 @@ class RouteAdmin(ChangesAdmin):
         said = ["What was stored so far stays where it was."] if moved else []
         if BACKENDS[route.backend_type].backend_class == CLOUD:
             command = f"routes prepare --tenant {route.tenant_id} --env {route.env} --kind {route.resource_kind}"
-            said.append(f"Next, create what its service needs: python manage.py {command}")
+            said.append(f"Create what its service needs: python manage.py {command}")
         if said:
             self.message_user(request, " ".join(said), messages.INFO)
 

@@ -183,7 +183,7 @@ def test_a_secret_in_a_refused_form_is_asked_for_again_lest_the_next_save_has_no
 def test_saving_says_how_to_prepare_the_service_and_a_switch_that_data_stays(boss, acme):
     response = boss.post(ADD, typed(), follow=True)
     command = "python manage.py routes prepare --tenant acme --env dev --kind tabular_store"
-    assert f"Next, create what its service needs: {command}" in response.content.decode()
+    assert f"Create what its service needs: {command}" in response.content.decode()
     page = page_of(Route.objects.get())
     assert command not in boss.post(page, retyped(tier="x", seen_revision="1"), follow=True).content.decode()
     moved = retyped(**{"config-vault-documents-place": "there", "seen_revision": "2"})
