@@ -9,13 +9,25 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Final
 
 from northstar.errors import NorthstarError
+from storage.backends.forks import renew_after_fork
 from storage.backends.plans import Decided, Plan, Request, stamped
-from storage.backends.service import WRITE_SECONDS, Change, Outrun, Place, Service, Stored, Unanswered
+from storage.backends.service import (
+    UNSTAMPED_EXPIRING,
+    WRITE_SECONDS,
+    Change,
+    Outrun,
+    Place,
+    Service,
+    Stored,
+    Unanswered,
+)
 from storage.documents import ABSENT, Delete, Increment, Operation, Outcome, Put, Totals, Written
 from storage.errors import BackendUnavailable, Throttled
 from storage.group_commit import GroupCommit
@@ -35,8 +47,28 @@ CLOCK_DRIFT: Final = timedelta(seconds=5)
 Believed = dict[str, Stored]
 """What is stored, by key, as far as is known."""
 
+_NOTHING_YET: Final = "The backend did not answer, and nothing had been written when it was looked for."
 _UNKNOWN: Final = "The backend did not answer, and others have written since: this write may have happened or not."
 _UNKNOWN_FIX: Final = "Read before you write again; a write with an operation id can be sent again safely."
+
+
+@dataclass(frozen=True, slots=True)
+class _Silent:
+    """A write that was not answered, without a memory to tell of it: it had not happened when looked for, and may yet arrive.
+
+    `answers` says what it answers, from one of its changes and what is stored of that.
+    """
+
+    changes: Sequence[Change]
+    answers: Callable[[Change, Stored | None], list[Decided]]
+
+
+class _NotYet(Unanswered):
+    """A commit was not answered, and had not happened when looked for."""
+
+    def __init__(self, silent: _Silent | None) -> None:
+        super().__init__(_NOTHING_YET, fix=_UNKNOWN_FIX)
+        self.silent = silent
 
 
 def new_operation_id() -> str:
@@ -50,8 +82,14 @@ class CompareAndSet:
     def __init__(self, service: Service, *, epoch: int) -> None:
         self._service = service
         self._epoch = epoch
-        self._counters: OrderedDict[tuple[Place, str], _Counter] = OrderedDict()
+        self._counters: OrderedDict[tuple[Place, str, bool], _Counter] = OrderedDict()
         self._lookup = threading.Lock()
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Forget the commits of the parent's threads: they do not go on here, and nobody may wait for them."""
+        self._lookup = threading.Lock()
+        self._counters.clear()
 
     def write(self, place: Place, steps: Sequence[Operation], operation_id: str = "") -> list[Outcome]:
         """Apply all steps or none. The same operation id again answers as it did the first time.
@@ -65,7 +103,7 @@ class CompareAndSet:
     def increment(self, place: Place, step: Increment, operation_id: str = "") -> Totals:
         """Apply one increment; those of one key that come at the same time share a commit. Raises as `write`."""
         request = Request((step,), operation_id or new_operation_id(), named=bool(operation_id))
-        return self._counter(place, step.key).commits.submit(request)
+        return self._counter(place, step.key, named=request.named).commits.submit(request)
 
     def finish(self, place: Place, step: Operation, operation_id: str, started: datetime) -> Outcome:
         """Finish a write whose native call was not answered: find out whether it has happened, and do it if it has not.
@@ -79,21 +117,25 @@ class CompareAndSet:
             return _outcome_in(step, found)
         if found and not _untouched(step, found, started):
             raise Unanswered(_UNKNOWN, fix=_UNKNOWN_FIX)
+        sent = Stored(0, {}, started, operation_id=operation_id, gone=isinstance(step, Delete))
+        silent = _Silent([Change(step.key, found, sent)], lambda _, stored: [[_outcome_in(step, stored)]])
         request = Request((step,), operation_id, named=False)
-        (decided,) = self.run(place, [request], stored)[0]
+        (decided,) = self.run(place, [request], stored, silent)[0]
         return _granted(decided)[0]
 
     def run(
-        self, place: Place, requests: Sequence[Request], believed: Believed | None
+        self, place: Place, requests: Sequence[Request], believed: Believed | None, silent: _Silent | None = None
     ) -> tuple[list[Decided], Believed]:
         """Decide and commit several requests together; return what each answers, and what is stored of their keys then.
 
         `believed` is what the keys are thought to hold, to save reading it. A refusal that rests on it is never believed.
+        `silent` is an unanswered call of the only request. All requests are named, or none is: a memory tells of its commit.
         """
         started, failures, races = time.monotonic(), 0, 0
+        unanswered = [silent] if silent else []
         while True:
             try:
-                return self._attempt(place, requests, believed)
+                return self._attempt(place, requests, believed, unanswered)
             except Outrun:
                 races += 1
                 if time.monotonic() - started > WRITE_SECONDS:
@@ -102,17 +144,23 @@ class CompareAndSet:
             except BackendUnavailable as error:
                 failures += 1
                 late = time.monotonic() - started > WRITE_SECONDS
-                if late or failures >= UNAVAILABLE_ATTEMPTS or isinstance(error, Unanswered):
+                final = isinstance(error, Unanswered) and not isinstance(error, _NotYet)
+                if late or final or failures >= UNAVAILABLE_ATTEMPTS:
                     raise
+                if isinstance(error, _NotYet) and error.silent:
+                    unanswered.append(error.silent)
                 _pause(failures + LONG_PAUSES)
             believed = None
 
     def _attempt(
-        self, place: Place, requests: Sequence[Request], believed: Believed | None
+        self, place: Place, requests: Sequence[Request], believed: Believed | None, unanswered: Sequence[_Silent]
     ) -> tuple[list[Decided], Believed]:
         keys = list(dict.fromkeys(key for request in requests for key in request.keys))
         names = [request.operation_id for request in requests if request.named]
         stored, memories = (believed, {}) if believed is not None else self._service.load(place, keys, names)
+        answered = _answers_of(unanswered, stored) if believed is None else None
+        if answered:
+            return answered, stored
         counts = not self._service.commit_time_is_version
         plan = Plan(stored, memories, now=datetime.now(UTC), epoch=self._epoch, counts=counts)
         decided = [plan.decide(request) for request in requests]
@@ -120,21 +168,24 @@ class CompareAndSet:
             raise Outrun
         if not plan.changes and not plan.memories:
             return decided, stored
-        after, written = self._commit(place, plan)
-        return [_stamped(one, written) for one in decided], stored | after
+        return self._commit(place, plan, decided, stored)
 
-    def _commit(self, place: Place, plan: Plan) -> tuple[Believed, Written | None]:
-        """Return what is stored of the changed keys now, and the version and time of the commit where there is only one."""
+    def _commit(
+        self, place: Place, plan: Plan, decided: list[Decided], stored: Believed
+    ) -> tuple[list[Decided], Believed]:
         changes = plan.changes
         try:
             after = self._service.commit(place, changes, plan.memories)
         except Unanswered as silence:
-            return self._look(place, plan, silence)
+            return self._look(place, plan, decided, silence)
         written = _commit_of(changes[0], after[0]) if after else None
-        return {change.key: one for change, one in zip(changes, after, strict=True)}, written
+        now_stored = {change.key: one for change, one in zip(changes, after, strict=True)}
+        return [_stamped(one, written) for one in decided], stored | now_stored
 
-    def _look(self, place: Place, plan: Plan, silence: Unanswered) -> tuple[Believed, Written | None]:
-        """As `_commit`, when the commit has happened after all. Raises BackendUnavailable when it has not, else `silence`."""
+    def _look(
+        self, place: Place, plan: Plan, decided: list[Decided], silence: Unanswered
+    ) -> tuple[list[Decided], Believed]:
+        """As `_commit`, when the commit has happened after all. Raises Outrun, _NotYet, or `silence` when nothing is seen."""
         names = [memory.operation_id for memory in plan.memories]
         try:
             stored, memories = self._service.load(place, [change.key for change in plan.changes], names)
@@ -142,38 +193,42 @@ class CompareAndSet:
             raise silence from None
         if memories:
             raise Outrun  # done, by this try or an earlier call: the memory tells the answer
-        for change in plan.changes:
-            found = stored.get(change.key)
-            if _landed(change, found):
-                return stored, _commit_of(change, found) if found else None
-        if names or all(_same(change.before, stored.get(change.key)) for change in plan.changes):
-            raise BackendUnavailable("The backend did not answer; nothing was written.")
-        raise Unanswered(_UNKNOWN, fix=_UNKNOWN_FIX)
+        if names:
+            raise _NotYet(None)  # and when it arrives, its memory will tell
+        silent = _Silent(plan.changes, partial(_stamped_by, decided))
+        answered = _answers_of([silent], stored)
+        if answered:
+            return answered, stored
+        raise _NotYet(silent)
 
-    def _counter(self, place: Place, key: str) -> "_Counter":
+    def _counter(self, place: Place, key: str, *, named: bool) -> "_Counter":
         with self._lookup:
-            counter = self._counters.get((place, key))
+            counter = self._counters.get((place, key, named))
             if counter is None:
-                counter = self._counters[place, key] = _Counter(self, place)
-            self._counters.move_to_end((place, key))
+                counter = self._counters[place, key, named] = _Counter(self, place, named=named)
+            self._counters.move_to_end((place, key, named))
             if len(self._counters) > COUNTERS_KEPT:
                 self._counters.popitem(last=False)
             return counter
 
 
 class _Counter:
-    """The increments of one document in this process: they share commits, and remember what the last one left."""
+    """The increments of one document in this process, named or not: they share commits.
 
-    def __init__(self, writes: CompareAndSet, place: Place) -> None:
+    Those that are not named remember what the last one left; a named one must read its memory, and so reads the document too.
+    """
+
+    def __init__(self, writes: CompareAndSet, place: Place, *, named: bool) -> None:
         self._writes = writes
         self._place = place
+        self._named = named
         self._believed: Believed | None = None
         self.commits: GroupCommit[Request, Totals] = GroupCommit(self._commit, INCREMENTS_AT_ONCE)
 
     def _commit(self, requests: list[Request]) -> list[Totals | Exception]:
-        believed = None if any(request.named for request in requests) else self._believed
-        self._believed = None
-        decided, self._believed = self._writes.run(self._place, requests, believed)
+        believed, self._believed = self._believed, None
+        decided, left = self._writes.run(self._place, requests, believed)
+        self._believed = None if self._named else left
         return [_totals(one) for one in decided]
 
 
@@ -201,10 +256,23 @@ def _commit_of(change: Change, stored: Stored) -> Written:
     return Written(stored.version - change.after.version, stored.updated_at)
 
 
+def _answers_of(unanswered: Sequence[_Silent], stored: Believed) -> list[Decided] | None:
+    """Return what the unanswered write answers if it has happened, None if not yet. Raises Unanswered if that cannot be told."""
+    for silent in unanswered:
+        for change in silent.changes:
+            found = stored.get(change.key)
+            if _landed(change, found):
+                return silent.answers(change, found)
+    if any(not _same(change.before, stored.get(change.key)) for silent in unanswered for change in silent.changes):
+        raise Unanswered(_UNKNOWN, fix=_UNKNOWN_FIX)
+    return None
+
+
 def _landed(change: Change, found: Stored | None) -> bool:
     if found is None:  # deleted for good, by us as far as can be told
         return change.after.gone and change.before is not None
-    return found.operation_id == change.after.operation_id
+    known = change.after.version > UNSTAMPED_EXPIRING
+    return found.operation_id == change.after.operation_id and (not known or found.version == change.after.version)
 
 
 def _same(before: Stored | None, found: Stored | None) -> bool:
@@ -213,11 +281,19 @@ def _same(before: Stored | None, found: Stored | None) -> bool:
     return (before.version, before.token) == (found.version, found.token)
 
 
+def _stamped_by(decided: Sequence[Decided], change: Change, found: Stored | None) -> list[Decided]:
+    """Return the answers of a commit with the version and time that one of its changes tells, as it is stored."""
+    return [_stamped(one, _commit_of(change, found) if found else None) for one in decided]
+
+
 def _stamped(decided: Decided, written: Written | None) -> Decided:
     return decided if written is None or isinstance(decided, NorthstarError) else stamped(decided, written)
 
 
-def _outcome_in(step: Operation, found: Stored) -> Outcome:
+def _outcome_in(step: Operation, found: Stored | None) -> Outcome:
+    """Return what a step answered that left this; only a removal leaves nothing."""
+    if found is None:
+        return True
     match step:
         case Put():
             return Written(found.version, found.updated_at)

@@ -6,12 +6,12 @@ A process forked from one that has clients builds its own.
 import logging
 import os
 import threading
-import weakref
 from functools import partial
 from typing import Any, Final
 
 from storage.backends.dynamodb_config import DynamoDBConfig
 from storage.backends.dynamodb_errors import is_safe_to_show, translated
+from storage.backends.forks import renew_after_fork
 from storage.backends.service import CONNECT_SECONDS, READ_SECONDS, Unanswered
 from storage.config import reveal
 from storage.errors import BackendRejected, BackendUnavailable
@@ -44,6 +44,7 @@ class Sessions:
 
     def __init__(self) -> None:
         self.after_fork()
+        renew_after_fork(self)
 
     def after_fork(self) -> None:
         """Start empty: a lock or a renewal that was under way in the parent would never end here."""
@@ -154,7 +155,7 @@ class Connection:
         self._client: Any = None
         self._inherited: Any = None
         self._closed = False
-        _connections.add(self)
+        renew_after_fork(self)
 
     def client(self) -> Any:
         """Return the client, built at first use. Raises BackendUnavailable once the connection is closed, or as the SDK does."""
@@ -208,13 +209,3 @@ def _check_origin(response: dict[str, Any]) -> None:
 
 
 _sessions: Final = Sessions()
-_connections: Final[weakref.WeakSet[Connection]] = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    _sessions.after_fork()
-    for connection in _connections:
-        connection.after_fork()
-
-
-os.register_at_fork(after_in_child=_after_fork)

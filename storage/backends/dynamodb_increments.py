@@ -24,7 +24,9 @@ _GREATEST_DECIMAL: Final = Decimal("1E+124")
 """A magnitude below the greatest of DynamoDB: whatever lies beyond it is left to compare-and-set."""
 _EXACT: Final = Context(prec=INTEGER_DIGITS, traps=[Inexact])
 _UPDATE: Final = "SET version = version + :one, updated = :updated, epoch = :epoch, operation = :operation"
-_CONDITION: Final = "operation <> :operation AND (attribute_not_exists(expires) OR expires > :updated)"
+_CONDITION: Final = "version <= :updated AND (attribute_not_exists(expires) OR expires > :updated)"
+"""The version: an update that was not answered and arrives later finds the commit made in its place, whose version is a later
+moment. It is refused then, whoever has counted since."""
 
 
 class _NotNative(Exception):

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable
 from typing import Final
 
+from storage.backends.forks import renew_after_fork
 from storage.backends.service import Place
 
 LONGEST_WAIT_SECONDS: Final = 0.3
@@ -19,6 +20,11 @@ class Precedence:
     """The documents whose commit was outrun a moment ago."""
 
     def __init__(self) -> None:
+        self.after_fork()
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Start empty: the commits of the parent's threads do not go on here."""
         self._lock = threading.Lock()
         self._outrun: dict[tuple[Place, str], tuple[float, threading.Event]] = {}
 

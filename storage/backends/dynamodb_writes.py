@@ -13,7 +13,7 @@ from storage.backends.dynamodb_items import item_of, key_of, microseconds, parti
 from storage.backends.dynamodb_precedence import Precedence
 from storage.backends.dynamodb_values import Typed
 from storage.backends.sending import sent
-from storage.backends.service import Outrun, Place, Stored, Unanswered
+from storage.backends.service import Outrun, Place, Stored, Unanswered, instant_of
 from storage.backends.versions import Versions
 from storage.documents import (
     ABSENT,
@@ -110,8 +110,10 @@ class NativeWrites:
                 totals = self._settled(place, step, send)
             except ConditionFailed as refusal:
                 found = _found(refusal)
-                sent = sums(step, found.fields if found else {})  # raises what the caller is told
-                send = self._adding(place, step, found.fields) if found else self._creating(place, step, sent)
+                wanted = sums(step, found.fields if found else {})  # raises what the caller is told
+                if found and instant_of(found.version) > datetime.now(UTC):
+                    break  # no update is applied to a version that a clock ahead of this one has given
+                send = self._adding(place, step, found.fields) if found else self._creating(place, step, wanted)
             except (Outrun, RequestInvalid):
                 break
             else:

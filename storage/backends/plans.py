@@ -61,7 +61,7 @@ class Plan:
 
     def _decide(self, request: Request) -> list[Outcome]:
         after: dict[str, Stored] = {}
-        outcomes = [self._step(step, request.operation_id, after) for step in request.steps]
+        outcomes = [self._step(step, request, after) for step in request.steps]
         if request.named:
             memory = Memory(request.operation_id, _encoded(request, outcomes), self._now + REMEMBERED)
             self._known[request.operation_id] = memory  # the same id may come again at the same time
@@ -69,7 +69,8 @@ class Plan:
         self._after |= after
         return outcomes
 
-    def _step(self, step: Operation, operation_id: str, after: dict[str, Stored]) -> Outcome:
+    def _step(self, step: Operation, request: Request, after: dict[str, Stored]) -> Outcome:
+        operation_id = request.operation_id
         state = self._after.get(step.key) or self._stored.get(step.key)
         present = state is not None and state.present(self._now)
         if not isinstance(step, Increment):
@@ -80,7 +81,7 @@ class Plan:
                 after[step.key] = made
                 return Written(made.version, made.updated_at)
             case Delete():
-                if present:
+                if present or len(request.steps) > 1:  # the other steps are only right while it is still absent
                     after[step.key] = replace(self._made(state, operation_id, {}, None), gone=True)
                 return present
             case Increment():

@@ -7,6 +7,7 @@ import threading
 from datetime import datetime
 from typing import Final
 
+from storage.backends.forks import renew_after_fork
 from storage.backends.service import version_at
 
 _GREATEST: Final = 2**53 - 2
@@ -18,6 +19,10 @@ class Versions:
 
     def __init__(self) -> None:
         self._last = 0
+        self._lock = threading.Lock()
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
         self._lock = threading.Lock()
 
     def next(self, now: datetime, *, above: int = 0) -> int:

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from botocore.exceptions import ReadTimeoutError
 from botocore.hooks import BaseEventHooks
 from botocore.httpsession import URLLib3Session
 
 CONTENT_TYPE = "application/x-amz-json-1.0"
+LOST_ROUNDS = 100
 LEFT_OVER = {"BatchWriteItem": "UnprocessedItems", "BatchGetItem": "UnprocessedKeys"}
 
 Answer = Callable[[AWSPreparedRequest], AWSResponse]
@@ -36,6 +38,8 @@ class AwsFaults:
     events: BaseEventHooks
     attempts: Counter[str] = field(default_factory=Counter)
     """How often each operation was sent, or would have been; retries are attempts."""
+    late_statuses: list[int] = field(default_factory=list)
+    """What the server answered to requests that arrived late."""
     _waiting: dict[str, deque[Answer]] = field(default_factory=lambda: defaultdict(deque))
 
     def __post_init__(self) -> None:
@@ -69,11 +73,40 @@ class AwsFaults:
         """Let the server do the first `count` requests of a BatchWriteItem or keys of a BatchGetItem; the rest is unprocessed."""
         self._waiting[operation].extend([lambda request: _partly(operation, request, count)] * times)
 
+    def lose_answers(self, operation: str, every: int) -> None:
+        """Let the server do each request of so many, and the client never hear of every last one."""
+        for _ in range(LOST_ROUNDS):
+            self._waiting[operation].extend([_sent] * (every - 1) + [_sent_unheard])
+
+    def arrive_late(self, operation: str, before: str) -> None:
+        """Let a request wait on its way until the client has given it up; it arrives just before the next `before` is sent."""
+        held: list[AWSPreparedRequest] = []
+
+        def hold(request: AWSPreparedRequest) -> AWSResponse:
+            held.append(request)
+            self._waiting[before].appendleft(deliver)
+            raise ReadTimeoutError(endpoint_url=request.url)
+
+        def deliver(request: AWSPreparedRequest) -> AWSResponse:
+            self.late_statuses.append(_sent(held[0]).status_code)
+            return _sent(request)
+
+        self._waiting[operation].append(hold)
+
     def _before_send(self, request: AWSPreparedRequest, event_name: str, **_: Any) -> AWSResponse | None:
         operation = event_name.rpartition(".")[2]
         self.attempts[operation] += 1
         waiting = self._waiting[operation]
         return waiting.popleft()(request) if waiting else None
+
+
+def _sent(request: AWSPreparedRequest) -> AWSResponse:
+    return URLLib3Session().send(request)
+
+
+def _sent_unheard(request: AWSPreparedRequest) -> AWSResponse:
+    _sent(request)
+    raise ReadTimeoutError(endpoint_url=request.url)
 
 
 def _response(request: AWSPreparedRequest, status: int, content: Any) -> AWSResponse:
