@@ -205,7 +205,7 @@ class DocumentRepetitionContract:
 
     @pytest.mark.line(135)
     def test_repetitions_among_other_writes_count_once_each(self, documents):
-        def increment(number: int) -> Totals:
+        def increment(number: int):
             return documents.increment(ref("k"), {"n": 1}, operation_id=f"op-{number // 3}")
 
         with ThreadPoolExecutor(24) as pool:
