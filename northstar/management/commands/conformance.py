@@ -173,6 +173,7 @@ def _cleaning(out: Out, scratch: Scratch, run: str) -> Iterator[None]:
     try:
         yield
     finally:
+        out.line("Removing what the run has written.")
         try:
             scratch.clean()
         except (NorthstarError, OSError) as error:
