@@ -31,6 +31,7 @@ from storage.backends.service import (
 from storage.documents import ABSENT, Delete, Increment, Operation, Outcome, Put, Totals, Written
 from storage.errors import BackendUnavailable, Throttled
 from storage.group_commit import GroupCommit
+from storage.values import encode
 
 UNAVAILABLE_ATTEMPTS: Final = 3
 LONG_PAUSES: Final = 4
@@ -39,6 +40,8 @@ FIRST_PAUSE_SECONDS: Final = 0.002
 LONGEST_PAUSE_SECONDS: Final = 0.1
 COUNTERS_KEPT: Final = 1024
 """Counters whose callers share commits; the longest unused is forgotten. Two committers of one counter only conflict."""
+REMEMBERED_BYTES: Final = 16 * 1024
+"""Fields of a counter that is remembered, encoded: so all of them together take some megabytes, and not hundreds."""
 INCREMENTS_AT_ONCE: Final = 24
 """Increments of one counter that share a commit: with a memory for each well inside every service's transaction."""
 CLOCK_DRIFT: Final = timedelta(seconds=5)
@@ -48,6 +51,7 @@ Believed = dict[str, Stored]
 """What is stored, by key, as far as is known."""
 
 _NOTHING_YET: Final = "The backend did not answer, and nothing had been written when it was looked for."
+_SILENT: Final = "The backend did not answer: this write may have happened or not."
 _UNKNOWN: Final = "The backend did not answer, and others have written since: this write may have happened or not."
 _UNKNOWN_FIX: Final = "Read before you write again; a write with an operation id can be sent again safely."
 
@@ -109,8 +113,16 @@ class CompareAndSet:
         """Finish a write whose native call was not answered: find out whether it has happened, and do it if it has not.
 
         `operation_id` is the driver's own, sent with the call; `started` is when. Raises as `write`, and Unanswered when it
-        cannot be told.
+        cannot be told: also when nobody answers any more.
         """
+        try:
+            return self._finish(place, step, operation_id, started)
+        except Unanswered:
+            raise
+        except BackendUnavailable as error:
+            raise Unanswered(_SILENT, fix=_UNKNOWN_FIX) from error
+
+    def _finish(self, place: Place, step: Operation, operation_id: str, started: datetime) -> Outcome:
         stored, _ = self._service.load(place, [step.key], [])
         found = stored.get(step.key)
         if found and found.operation_id == operation_id:
@@ -215,7 +227,8 @@ class CompareAndSet:
 class _Counter:
     """The increments of one document in this process, named or not: they share commits.
 
-    Those that are not named remember what the last one left; a named one must read its memory, and so reads the document too.
+    Those that are not named remember what the last one left, if it is small; a named one must read its memory, and so reads
+    the document too.
     """
 
     def __init__(self, writes: CompareAndSet, place: Place, *, named: bool) -> None:
@@ -228,8 +241,12 @@ class _Counter:
     def _commit(self, requests: list[Request]) -> list[Totals | Exception]:
         believed, self._believed = self._believed, None
         decided, left = self._writes.run(self._place, requests, believed)
-        self._believed = None if self._named else left
+        self._believed = left if not self._named and _is_small(left) else None
         return [_totals(one) for one in decided]
+
+
+def _is_small(left: Believed) -> bool:
+    return all(len(encode(stored.fields)) <= REMEMBERED_BYTES for stored in left.values())
 
 
 def _totals(decided: Decided) -> Totals | Exception:

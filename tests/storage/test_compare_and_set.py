@@ -10,7 +10,7 @@ from itertools import count
 import pytest
 
 from northstar.errors import AlreadyExists, IdempotencyMismatch
-from storage.backends.compare_and_set import CompareAndSet
+from storage.backends.compare_and_set import REMEMBERED_BYTES, CompareAndSet
 from storage.backends.plans import Request
 from storage.backends.service import Place, Stored, Unanswered, version_at
 from storage.documents import ABSENT, Delete, Increment, Put, Totals, Written
@@ -164,6 +164,14 @@ def test_a_remembered_counter_is_not_read_again(service, writes):
     assert service.loads == loads
 
 
+def test_a_counter_in_a_large_document_is_read_again_and_not_kept_in_memory(service, writes):
+    writes.write(PLACE, [Put("k", {"text": "x" * REMEMBERED_BYTES})])
+    writes.increment(PLACE, ONE)
+    loads = service.loads
+    assert writes.increment(PLACE, ONE).values == {"n": 2}
+    assert service.loads == loads + 1
+
+
 def test_a_refusal_rests_on_what_is_stored_and_not_on_what_is_remembered(service, writes):
     capped = replace(ONE, ceilings={"n": 1})
     writes.increment(PLACE, capped)
@@ -204,3 +212,10 @@ class TestFinishing:
             with pytest.raises(Unanswered, match="may have happened or not"):
                 writes.finish(PLACE, step, "mine", started)
         assert service.commits == 0
+
+    def test_when_nobody_answers_any_more_it_may_have_happened(self, service, writes, started):
+        for failure in ("load_fails", "before_commit"):
+            away = BackendUnavailable("The backend is down.")
+            setattr(service, failure, [away] if failure == "load_fails" else [refuse_connection] * 3)
+            with pytest.raises(Unanswered, match="may have happened or not"):
+                writes.finish(PLACE, ONE, "mine", started)
