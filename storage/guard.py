@@ -280,15 +280,17 @@ def _check_expect(expect: Any) -> None:
         raise InvalidRequest(f"{expect!a} is no version.", fix="Send a version as it was read.")
 
 
-def _check_increment(deltas: Deltas, ceilings: Deltas, floors: Deltas) -> None:
+def _check_increment(deltas: Deltas, ceilings: Deltas, floors: Deltas) -> int:
+    """Return the size of the deltas, encoded."""
     if not deltas:
         raise InvalidValue("An increment names no field.")
-    check_fields(dict(deltas))
+    size = check_fields(dict(deltas))
     for bounds in (deltas, ceilings, floors):
         for name, number in bounds.items():
             check_number(name, number)
             if name not in deltas:
                 raise InvalidValue(f"{name} has a bound but no delta.", fix="Bound only fields that are incremented.")
+    return size
 
 
 def _checked_atomic(operations: Sequence[Operation]) -> list[Operation]:
@@ -315,5 +317,5 @@ def _checked_operation(operation: Operation) -> tuple[Operation, int]:
         case Delete():
             _check_expect(operation.expect)
         case Increment():
-            _check_increment(operation.deltas, operation.ceilings, operation.floors)
+            return operation, _check_increment(operation.deltas, operation.ceilings, operation.floors)
     return operation, 0

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from storage.backends.service import Unanswered
-from storage.errors import BackendRejected, BackendUnavailable, Throttled
+from storage.errors import BackendRejected, BackendUnavailable, Throttled, ValueTooLarge
 
 if TYPE_CHECKING:
     from azure.core.exceptions import AzureError
@@ -77,6 +77,8 @@ def _refusal(status: int, substatus: int, code: str) -> Exception:
         return BackendUnavailable(f"Cosmos DB cannot do this here now ({code}).")
     if status == 404:
         return BackendRejected("The database or the container does not exist.", fix=PREPARE_FIX)
+    if status == 413:
+        return ValueTooLarge("The documents of this write are too large for one request to Cosmos DB.", fix="Split it.")
     if status in {401, 403}:
         return BackendRejected(f"Cosmos DB refuses the route's credentials ({code}).", fix=_CREDENTIALS_FIX)
     return BackendRejected(f"Cosmos DB rejected the request ({code}).")

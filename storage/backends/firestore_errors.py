@@ -4,7 +4,7 @@ from enum import Enum
 from typing import Any, Final
 
 from storage.backends.service import Outrun, Unanswered
-from storage.errors import BackendRejected, BackendUnavailable, Throttled
+from storage.errors import BackendRejected, BackendUnavailable, Throttled, ValueTooLarge
 
 PREPARE_FIX: Final = "Run `python manage.py routes prepare`."
 
@@ -13,6 +13,9 @@ _CONDITIONS: Final = frozenset({"ABORTED", "ALREADY_EXISTS", "FAILED_PRECONDITIO
 _UNAVAILABLE: Final = frozenset(
     {"ABORTED", "CANCELLED", "DATA_LOSS", "DEADLINE_EXCEEDED", "INTERNAL", "UNAVAILABLE", "UNKNOWN"}
 )
+_TOO_LARGE: Final = "Request payload size exceeds the limit"
+_LARGER: Final = "larger than max"
+"""How Firestore, and gRPC before it, refuse a request for its size; gRPC's code is the one of throttling."""
 _NOT_SENT: Final = ("failed to connect to all addresses", "DNS resolution failed")
 _NO_TOKEN: Final = "Getting metadata from plugin failed"  # noqa: S105 - words of gRPC's
 """How gRPC begins to say that nothing was sent. An UNAVAILABLE that says anything else may have reached the service."""
@@ -62,18 +65,24 @@ def code_named(number: int) -> str:
 def error_of(code: str, details: str, sent: Sent) -> Exception:
     """Return our error for a gRPC status, by its name.
 
-    That is Throttled, BackendUnavailable (certainly not written) or BackendRejected; for a write also Unanswered (it may have
-    happened), and Outrun where a condition did not hold.
+    That is Throttled, BackendUnavailable (certainly not written) or BackendRejected; for a write also ValueTooLarge, Unanswered
+    (it may have happened), and Outrun where a condition did not hold.
     """
     if sent is Sent.CONDITIONS and code in _CONDITIONS:
         return Outrun(code)
+    if sent is not Sent.READ and (details.startswith(_TOO_LARGE) or _LARGER in details):
+        return ValueTooLarge("The documents of this write are too large for one request to Firestore.", fix="Split it.")
     if code == "RESOURCE_EXHAUSTED":
         return Throttled("Firestore asks to slow down.", fix="Try again in a moment, or raise the project's quota.")
     if code in _UNAVAILABLE:
-        if details.startswith(_NO_TOKEN):
-            return BackendUnavailable("The credentials' token could not be fetched.", fix=_FIXES["UNAUTHENTICATED"])
-        if sent is not Sent.READ and not details.startswith(_NOT_SENT):
-            return Unanswered(f"Firestore did not answer ({code}): the write may have happened or not.")
-        return BackendUnavailable(f"Firestore did not answer ({code}).")
+        return _silent(code, details, sent)
     said = f": {details[:_WORDS]}" if code in _EXPLAINED and details else ""
     return BackendRejected(f"Firestore refused the request with {code}{said}.", fix=_FIXES.get(code, ""))
+
+
+def _silent(code: str, details: str, sent: Sent) -> BackendUnavailable:
+    if details.startswith(_NO_TOKEN):
+        return BackendUnavailable("The credentials' token could not be fetched.", fix=_FIXES["UNAUTHENTICATED"])
+    if sent is not Sent.READ and not details.startswith(_NOT_SENT):
+        return Unanswered(f"Firestore did not answer ({code}): the write may have happened or not.")
+    return BackendUnavailable(f"Firestore did not answer ({code}).")

@@ -153,6 +153,13 @@ class DocumentAtomicContract:
             documents.write(COLLECTION, PARTITION, [*operations, Put("k5", {"a": "x" * 100})])
         assert len(all_keys(documents)) == 4
 
+    @pytest.mark.line(56)
+    def test_the_deltas_of_increments_are_among_a_mebibyte(self, documents):
+        deltas = {f"field {number}": number for number in range(12_000)}
+        with pytest.raises(ValueTooLarge, match="atomic write"):
+            documents.write(COLLECTION, PARTITION, [Increment(f"k{number}", deltas) for number in range(5)])
+        assert all_keys(documents) == []
+
     @pytest.mark.line(57)
     def test_an_atomic_write_can_only_name_one_partition(self):
         for operation in (Put, Delete, Increment):

@@ -14,7 +14,7 @@ from storage.backends.cosmos import CosmosDocuments
 from storage.backends.cosmos_items import adding, removing
 from storage.backends.service import Stored, version_at
 from storage.documents import ABSENT, ANY, ATOMIC_BYTES, DOCUMENT_BYTES, BulkPut, Delete, Increment, Put, Ref
-from storage.errors import BackendRejected, BackendUnavailable, CeilingReached
+from storage.errors import BackendRejected, BackendUnavailable, CeilingReached, ValueTooLarge
 from storage.guard import GuardedDocuments
 from storage.values import encode
 from tests.contract.cosmos_lab import Control, cosmos_config, cosmos_driver, guarded
@@ -157,6 +157,14 @@ class TestItems:
         operations = [Put(f"k{number}", {"list": some}) for number in range(4)]
         assert all_written(documents.write(COLLECTION, PARTITION, operations, operation_id="a"))
         assert documents.get_many([ref("k0"), ref("k3")])[1].fields == {"list": some}
+
+    @pytest.mark.line(56)
+    def test_increments_in_documents_too_large_for_one_request_are_refused_as_that(self, documents):
+        large = {"text": "x" * (DOCUMENT_BYTES - 100), "n": 0}
+        assert all_written(documents.put_many([BulkPut(ref(f"k{number}"), large) for number in range(8)]))
+        with pytest.raises(ValueTooLarge, match="too large for one request"):
+            documents.write(COLLECTION, PARTITION, [Increment(f"k{number}", {"n": 1}) for number in range(8)])
+        assert stored(documents, "k0").fields == large
 
     def test_fifty_operations_on_the_longest_keys_are_written_at_once(self, documents):
         keys = [f"{number:03}" + "\U0001f600" * 224 for number in range(50)]

@@ -11,10 +11,10 @@ import time_machine
 from northstar.errors import AlreadyExists, VersionConflict
 from storage.backends.firestore import FirestoreDocuments
 from storage.documents import ABSENT, DOCUMENT_BYTES, BulkPut, Delete, Increment, Put
-from storage.errors import BackendRejected, BackendUnavailable, CeilingReached
+from storage.errors import BackendRejected, BackendUnavailable, CeilingReached, ValueTooLarge
 from storage.guard import GuardedDocuments
 from storage.values import encode
-from tests.contract.document_contract import COLLECTION, PARTITION, ref, stored
+from tests.contract.document_contract import COLLECTION, PARTITION, all_written, ref, stored
 from tests.contract.firestore_lab import BACKEND, Control, allow, closing_driver, driver_at, guarded
 from tests.stack.fixtures import FirestoreProject
 
@@ -153,6 +153,14 @@ class TestDocuments:
         documents.put(ref("k"), fields)
         assert native(f"{PARENT}/:k").fields["fields"].bytes_value == encode(fields)
         assert stored(documents, "k").fields == fields
+
+    @pytest.mark.line(56)
+    def test_increments_in_documents_too_large_for_one_request_are_refused_as_that(self, documents):
+        large = {"text": "x" * (DOCUMENT_BYTES - 100), "n": 0}
+        assert all_written(documents.put_many([BulkPut(ref(f"k{number}"), large) for number in range(30)]))
+        with pytest.raises(ValueTooLarge, match="too large for one request"):
+            documents.write(COLLECTION, PARTITION, [Increment(f"k{number}", {"n": 1}) for number in range(30)])
+        assert stored(documents, "k0").fields == large
 
     @pytest.mark.line(56)
     def test_fifty_operations_on_the_longest_keys_are_written_at_once(self, documents):
