@@ -7,11 +7,11 @@ that starts with `$` gets a second `$` in front.
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, Inexact, InvalidOperation
 from typing import Any, Final
 
 from northstar.instants import instant_text
-from storage.documents import Fields, Number, Value
+from storage.documents import INTEGER_DIGITS, Fields, Number, Value
 from storage.errors import BackendRejected
 from storage.values import CheckedFields
 
@@ -25,6 +25,7 @@ _TAG: Final = "$"
 
 LARGEST_FIELDS: Final = 400_000
 """Bytes of fields as DynamoDB counts them, which leave room for keys and envelope in an item of 400 KB (409,600 bytes)."""
+_SIGNIFICANT: Final = Context(prec=INTEGER_DIGITS, traps=[Inexact])
 _SURELY_FIT: Final = LARGEST_FIELDS // 4
 """Encoded size from which on the sizes are added up: nothing grows more than a float, from 4 bytes of JSON (`1.0,`) to 14."""
 
@@ -98,6 +99,11 @@ def _restored_int(text: str) -> int:
     return int(text) if "E" not in text else int(Decimal(text))
 
 
+def _restored_decimal(text: str) -> Decimal:
+    """Return the number without the zeros that DynamoDB writes out: 1E+125 comes back as 126 digits."""
+    return Decimal(text) if len(text) <= INTEGER_DIGITS else _SIGNIFICANT.normalize(Decimal(text))
+
+
 def _restored_map(content: Typed) -> Value:
     if len(content) == 1:
         ((name, inner),) = content.items()
@@ -118,7 +124,7 @@ _RESTORED: Final[Mapping[str, Callable[[Any], Value]]] = {
     "S": str,
 }
 _TAGGED: Final[Mapping[str, Callable[[str], Value]]] = {
-    DECIMAL_TAG: Decimal,
+    DECIMAL_TAG: _restored_decimal,
     _FLOAT_TAG: float,
     _DATETIME_TAG: datetime.fromisoformat,
 }

@@ -183,6 +183,16 @@ class TestItems:
         assert exact(stored(documents, "k").fields) == exact(fields)
 
     @pytest.mark.line(24, 34)
+    @pytest.mark.parametrize("number", ["1E+125", "-9.9E+125", "1E-130", "12E+38"])
+    def test_a_decimal_that_dynamodb_writes_out_with_all_its_zeros_can_be_written_again(self, documents, number):
+        documents.put(ref("k"), {"far": Decimal(number), "f": 0.5})
+        found = stored(documents, "k").fields
+        assert found == {"far": Decimal(number), "f": 0.5}
+        documents.put(ref("l"), found)
+        documents.increment(ref("k"), {"f": 1.0})
+        assert stored(documents, "k").fields == {"far": Decimal(number), "f": 1.5}
+
+    @pytest.mark.line(24, 34)
     def test_a_packed_document_can_be_counted_in_and_deleted(self, documents, driver):
         documents.put(ref("k"), NUMBERS)
         assert "json" in item_at(driver, "k")
