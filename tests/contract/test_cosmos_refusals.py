@@ -223,6 +223,10 @@ class TestSettings:
         with pytest.raises(ValidationError):
             CosmosConfig(endpoint=ACCOUNT, **fields)
 
+    def test_an_endpoint_over_plain_http_goes_with_a_key(self):
+        with pytest.raises(ValidationError, match="goes with key"):
+            CosmosConfig(endpoint="http://127.0.0.1:8081")
+
     @pytest.mark.parametrize("billing", ["autoscale", "manual"])
     def test_a_container_may_be_made_with_throughput(self, cosmos_database, billing):
         with cosmos_driver(cosmos_config(cosmos_database, billing=billing, throughput=1000)) as driver:
