@@ -121,12 +121,10 @@ class Connection:
 
         try:
             return ask()
-        except AzureError as error:
-            self._refuse_closed()
-            raise translated(error, write=write) from error
-        except _SENSELESS as error:
-            self._refuse_closed()
-            raise unread(write=write) from error
+        except (AzureError, *_SENSELESS) as error:
+            if not write:  # which may have happened all the same
+                self._refuse_closed()
+            raise (translated(error, write=write) if isinstance(error, AzureError) else unread(write=write)) from error
 
     def _built(self) -> "CosmosClient":
         try:

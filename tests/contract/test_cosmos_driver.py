@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,6 +11,7 @@ from azure.cosmos import CosmosClient, PartitionKey
 from azure.cosmos.exceptions import CosmosAccessConditionFailedError
 
 from northstar.errors import AlreadyExists, VersionConflict
+from northstar.modes import LAB
 from storage.backends.cosmos import CosmosDocuments
 from storage.backends.cosmos_items import adding, removing
 from storage.backends.service import Stored, version_at
@@ -19,6 +21,7 @@ from storage.guard import GuardedDocuments
 from storage.values import encode
 from tests.contract.cosmos_lab import Control, cosmos_config, cosmos_driver, guarded
 from tests.contract.document_contract import COLLECTION, PARTITION, all_written, ref, stored
+from tests.stack.fault_proxy import fault_proxy
 
 PK = "contract#acme#dev#_#orders"
 
@@ -238,6 +241,20 @@ class TestLifeCycle:
         for call in (lambda: driver.get(Ref("c", ("acme",), "k")), driver.prepare, driver.ping, driver.native):
             with pytest.raises(BackendUnavailable, match="closed"):
                 call()
+
+    @pytest.mark.line(123)
+    def test_a_write_under_way_when_its_driver_is_closed_may_have_happened(self, documents, cosmos_database):
+        address = cosmos_database.url.removeprefix("http://")
+        with fault_proxy(address) as proxy, ThreadPoolExecutor(1) as pool:
+            closing_soon = CosmosDocuments(cosmos_config(cosmos_database, endpoint=proxy.url), mode=LAB, epoch=1)
+            guarded(closing_soon).put(ref("k"), {})
+            proxy.black_hole()
+            write = pool.submit(guarded(closing_soon).put, ref("k"), {})
+            proxy.wait_for_events()
+            closing_soon.close()
+            proxy.clear()
+            with pytest.raises(BackendUnavailable, match="may have happened or not"):
+                write.result()
 
     @pytest.mark.line(147)
     def test_the_sdks_client_and_error_are_at_hand_for_diagnostics(self, driver, documents, control):
