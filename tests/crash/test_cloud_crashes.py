@@ -54,7 +54,7 @@ class Writer:
         self.acknowledged[thread] = number
 
 
-@pytest.fixture(params=[name for name in CONFIGS if name != "filesystem"])
+@pytest.fixture(params=["cosmos", "firestore"])
 def backend(request) -> str:
     name: str = request.param
     return name
