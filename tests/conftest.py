@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from django.db import connection, connections
 from django.test import Client
@@ -22,6 +23,12 @@ from tests.server import Running, running_server
 
 # Named here because the controlling process of pytest-xdist loads no other conftest.
 pytest_plugins = ("tests.contract.ledger", "tests.stack.fixtures")
+
+# A loaded machine is no finding: how long an example takes, or its generation, says nothing here.
+hypothesis.settings.register_profile(
+    "northstar", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("northstar")
 
 CAUSE = Cause("user:alice", request_id="req-test")
 TENANT_SCOPES = tuple(scope for scope in SCOPES if scope != ACT_FOR_TENANTS)
