@@ -156,7 +156,7 @@ class GuardedDocuments:
         return self._caller.run(
             "put",
             lambda: self._driver.put(inner, good, expect=expect, expires_at=expires_at, operation_id=operation_id),
-            repeatable=bool(operation_id),
+            repeatable=_is_named(operation_id),
         )
 
     def delete(self, ref: Ref, *, expect: Literal[Expectation.ANY] | int = ANY, operation_id: str = "") -> bool:
@@ -165,7 +165,7 @@ class GuardedDocuments:
         return self._caller.run(
             "delete",
             lambda: self._driver.delete(inner, expect=expect, operation_id=operation_id),
-            repeatable=bool(operation_id),
+            repeatable=_is_named(operation_id),
         )
 
     def increment(
@@ -182,7 +182,7 @@ class GuardedDocuments:
         return self._caller.run(
             "increment",
             lambda: self._driver.increment(inner, deltas, ceilings=ceilings, floors=floors, operation_id=operation_id),
-            repeatable=bool(operation_id),
+            repeatable=_is_named(operation_id),
         )
 
     def scan(
@@ -228,7 +228,7 @@ class GuardedDocuments:
         return self._caller.run(
             "write",
             lambda: self._driver.write(collection, inner, good, operation_id=operation_id),
-            repeatable=bool(operation_id),
+            repeatable=_is_named(operation_id),
         )
 
     def put_many(self, documents: Sequence[BulkPut]) -> list[Written | Exception]:
@@ -278,6 +278,14 @@ def _check_expect(expect: Any) -> None:
         return
     if isinstance(expect, bool) or not isinstance(expect, int) or expect < 1:
         raise InvalidRequest(f"{expect!a} is no version.", fix="Send a version as it was read.")
+
+
+def _is_named(operation_id: str) -> bool:
+    """Whether the caller has named the write, so that it may be sent again. Raises InvalidRequest for no valid Unicode."""
+    try:
+        return bool(operation_id.encode())
+    except UnicodeEncodeError:
+        raise InvalidRequest(f"The operation id {operation_id!a} is not valid Unicode.") from None
 
 
 def _check_increment(deltas: Deltas, ceilings: Deltas, floors: Deltas) -> int:

@@ -93,7 +93,9 @@ class CosmosConfig(BackendConfig):
         if (self.throughput is None) != (self.billing == "serverless"):
             raise ValueError("throughput goes with billing autoscale or manual, and only with these")
         if self.key is None and self.endpoint.startswith("http:"):
-            raise ValueError("an endpoint over plain http, such as an emulator's, goes with key: no token is sent without TLS")
+            raise ValueError(
+                "an endpoint over plain http, such as an emulator's, goes with key: no token is sent without TLS"
+            )
         if self.client_secret is not None and (self.key is not None or not (self.tenant_id and self.client_id)):
             raise ValueError("client_secret goes with tenant_id and client_id, and without key")
         return self

@@ -197,6 +197,12 @@ class DocumentRepetitionContract:
         assert stored(documents, "k", "another table").fields == {"n": 2}
 
     @pytest.mark.line(135)
+    def test_an_operation_id_that_is_no_unicode_is_refused(self, documents):
+        with pytest.raises(InvalidRequest, match="operation id"):
+            documents.put(ref("k"), {}, operation_id="\ud800")
+        assert documents.get(ref("k")) is None
+
+    @pytest.mark.line(135)
     def test_of_many_repetitions_at_once_one_counts(self, documents):
         with ThreadPoolExecutor(16) as pool:
             answers = list(pool.map(lambda _: documents.increment(ref("k"), {"n": 1}, operation_id="a"), range(16)))
