@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 import time_machine
@@ -53,7 +54,7 @@ class TestLateArrival:
     @pytest.mark.parametrize("write", ["increment", "put", "delete", "atomic write"])
     def test_a_write_that_arrives_while_it_is_made_again_is_done_once(self, opened, write):
         documents, faults = opened
-        calls = {
+        calls: dict[str, Any] = {
             "increment": (lambda: documents.increment(ref("k"), {"n": 1}).values, {"n": 2}, "UpdateItem", "PutItem"),
             "put": (lambda: documents.put(ref("new"), {}, expect=ABSENT).version > 0, True, "PutItem", "PutItem"),
             "delete": (lambda: documents.delete(ref("k")), True, "PutItem", "PutItem"),
