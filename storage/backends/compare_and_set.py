@@ -107,7 +107,7 @@ class CompareAndSet:
     def increment(self, place: Place, step: Increment, operation_id: str = "") -> Totals:
         """Apply one increment; those of one key that come at the same time share a commit. Raises as `write`."""
         request = Request((step,), operation_id or new_operation_id(), named=bool(operation_id))
-        return self._counter(place, step.key, named=request.named).commits.submit(request)
+        return self._counter(place, step.key, named=request.named).commits.submit((request, time.monotonic()))
 
     def finish(self, place: Place, step: Operation, operation_id: str, started: datetime) -> Outcome:
         """Finish a write whose native call was not answered: find out whether it has happened, and do it if it has not.
@@ -224,6 +224,10 @@ class CompareAndSet:
             return counter
 
 
+_Waiting = tuple[Request, float]
+"""A request, and since when it waits."""
+
+
 class _Counter:
     """The increments of one document in this process, named or not: they share commits.
 
@@ -236,17 +240,27 @@ class _Counter:
         self._place = place
         self._named = named
         self._believed: Believed | None = None
-        self.commits: GroupCommit[Request, Totals] = GroupCommit(self._commit, INCREMENTS_AT_ONCE)
+        self.commits: GroupCommit[_Waiting, Totals] = GroupCommit(self._commit, INCREMENTS_AT_ONCE)
 
-    def _commit(self, requests: list[Request]) -> list[Totals | Exception]:
+    def _commit(self, waiting: list[_Waiting]) -> list[Totals | Exception]:
+        """Commit those that have not waited too long: behind a service that is silent, each commit before took its time."""
+        longest = time.monotonic() - WRITE_SECONDS
+        requests = [request for request, since in waiting if since > longest]
         believed, self._believed = self._believed, None
+        if not requests:
+            return [_not_sent() for _ in waiting]
         decided, left = self._writes.run(self._place, requests, believed)
         self._believed = left if not self._named and _is_small(left) else None
-        return [_totals(one) for one in decided]
+        answers = iter(decided)
+        return [_totals(next(answers)) if since > longest else _not_sent() for _, since in waiting]
 
 
 def _is_small(left: Believed) -> bool:
     return all(len(encode(stored.fields)) <= REMEMBERED_BYTES for stored in left.values())
+
+
+def _not_sent() -> BackendUnavailable:
+    return BackendUnavailable("The writes of this document before it took too long; this one was not sent.")
 
 
 def _totals(decided: Decided) -> Totals | Exception:

@@ -116,14 +116,19 @@ class _Bulk:
         if self._failure:
             return self._failure
         try:
-            return self._tools.native.put(*self._step(position))
+            written = self._tools.native.put(*self._step(position))
         except Unanswered as error:
+            self._unreached += 1
+            if self._unreached >= CONDITIONAL_AT_ONCE:  # nobody answers: each further put would take as long
+                self._failure = BackendUnavailable(error.detail, fix=error.fix)
             return error
         except BackendUnavailable as error:
             self._failure = error
             return error
         except NorthstarError as error:
             return error
+        self._unreached = 0
+        return written
 
     def _sent(self, positions: Sequence[int], operation_id: str) -> list[int]:
         """Send a batch once, note what was written, and return what was left over. Raises as the connection does."""

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 import time_machine
 
-from storage.documents import ABSENT, Delete, Increment, Put
+from storage.backends import compare_and_set
+from storage.backends.service import Unanswered
+from storage.documents import ABSENT, BulkPut, Delete, Increment, Put, Ref
 from storage.errors import BackendUnavailable
 from storage.guard import GuardedDocuments
 from tests.contract.document_contract import COLLECTION, PARTITION, ref, stored
@@ -97,6 +99,41 @@ class TestLateArrival:
         with ThreadPoolExecutor(16) as pool:
             list(pool.map(lambda n: documents.increment(ref("k"), {"f": 1.0}, operation_id=_name(n)), range(120)))
         assert stored(documents, "k").fields == {"n": 1, "f": 120.0}
+
+
+class TestSilence:
+    """Nobody answers: the callers hear so soon, however many they are."""
+
+    @pytest.mark.line(144)
+    def test_who_waits_too_long_behind_others_on_a_counter_is_told_and_not_sent(self, dynamodb, opened, monkeypatch):
+        driver, key = dynamodb.driver(), Ref(COLLECTION, PARTITION, "busy")
+        sending, go_on = threading.Event(), threading.Event()
+
+        def hold(**_) -> None:
+            sending.set()
+            go_on.wait()
+
+        driver.native().meta.events.register("before-send.dynamodb.TransactWriteItems", hold)
+        monkeypatch.setattr(compare_and_set, "WRITE_SECONDS", 0.2)
+        with ThreadPoolExecutor(2) as pool:
+            first = pool.submit(driver.increment, key, {"n": 1}, operation_id="a")
+            sending.wait()
+            second = pool.submit(driver.increment, key, {"n": 1}, operation_id="b")
+            threading.Event().wait(1)  # what it is about
+            go_on.set()
+            assert first.result().values == {"n": 1}
+            with pytest.raises(BackendUnavailable, match="not sent"):
+                second.result()
+        assert driver.get(key).fields == {"n": 1}
+
+    @pytest.mark.line(144)
+    def test_a_bulk_with_conditions_is_given_up_when_nobody_answers(self, opened):
+        documents, faults = opened
+        faults.internal_error("PutItem", times=200)
+        faults.unavailable("BatchGetItem", times=200)
+        outcomes = documents.put_many([BulkPut(ref(f"b{number}"), {}, ABSENT) for number in range(100)])
+        assert {type(outcome) for outcome in outcomes} <= {Unanswered, BackendUnavailable}
+        assert faults.attempts["PutItem"] <= 16
 
 
 def _once(others: GuardedDocuments):
