@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -13,6 +14,7 @@ from tests.stack.processes import Server
 
 REGION = "us-east-1"
 ACCOUNTS = 10**12
+FORGET_SECONDS = 30
 
 
 @dataclass(frozen=True)
@@ -147,8 +149,12 @@ def firestore_project(firestore_server: Server) -> FirestoreProject:
 
 
 @pytest.fixture
-def firestore_emulator_project(firestore_emulator: Server) -> FirestoreProject:
-    return _project(firestore_emulator)
+def firestore_emulator_project(firestore_emulator: Server) -> Iterator[FirestoreProject]:
+    """A project whose documents are forgotten at the end: Google's emulator keeps everything in its heap."""
+    project = _project(firestore_emulator)
+    yield project
+    place = f"emulator/v1/projects/{project.project}/databases/(default)/documents"
+    urlopen(Request(f"{firestore_emulator.url}/{place}", method="DELETE"), timeout=FORGET_SECONDS).close()
 
 
 @pytest.fixture

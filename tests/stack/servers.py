@@ -14,8 +14,8 @@ HOME_VARIABLE = "NORTHSTAR_TEST_SERVERS"
 JAR_VARIABLE = "NORTHSTAR_FIRESTORE_JAR"
 JAR_OF_GCLOUD = "platform/cloud-firestore-emulator/cloud-firestore-emulator.jar"
 JAR_MAIN = "com.google.cloud.datastore.emulator.firestore.CloudFirestore"
-JAVA_OPTIONS = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
-"""A heap that two test processes can afford twice, and a start that does not compile for the long run."""
+JAVA_OPTIONS = ("-Xmx2g", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+"""A heap that a whole run does not fill (512 MB were too few once), and a start that does not compile for the long run."""
 INSTALL = "python3 make.py servers"
 
 
