@@ -1,4 +1,4 @@
-"""Who goes first on a busy counter: a commit that was outrun has read before it writes, so native increments would always win.
+"""Who goes first on a busy document: a commit that was outrun has read before it writes, so native writes would always win.
 
 Those of this process then wait for it, a moment at most. Other processes do not know of it.
 """

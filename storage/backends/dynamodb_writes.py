@@ -1,5 +1,6 @@
 """Single writes in one native call each, with the contract's condition; what it cannot decide goes on by compare-and-set."""
 
+import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -12,7 +13,7 @@ from storage.backends.dynamodb_increments import native_update, totals_of
 from storage.backends.dynamodb_items import item_of, key_of, microseconds, partition_name, stored_in
 from storage.backends.dynamodb_precedence import Precedence
 from storage.backends.dynamodb_values import Typed
-from storage.backends.sending import sent
+from storage.backends.sending import pause_after, sent
 from storage.backends.service import Outrun, Place, Stored, Unanswered, instant_of
 from storage.backends.versions import Versions
 from storage.documents import (
@@ -33,6 +34,11 @@ from storage.values import checked
 
 NATIVE_TRIES: Final = 4
 """Of an increment: as its delta suggests, as the refusal showed the document, and again where others changed it meanwhile."""
+
+BLIND_TRIES: Final = 10
+"""Of a put without expectation, which a later version has overtaken on the way: the next is later still."""
+SOON: Final = 3
+"""So many of them without a pause."""
 
 _PRESENT: Final = "attribute_not_exists(gone) AND (attribute_not_exists(expires) OR expires > :now)"
 _REPLACE: Final = "attribute_not_exists(version) OR version < :version"
@@ -68,19 +74,26 @@ class NativeWrites:
         fields = checked(step.fields)
 
         def send(operation_id: str, now: datetime) -> Outcome:
+            self._precedence.give(place, step.key)
             version = self._versions.next(now, above=step.expect if isinstance(step.expect, int) else 0)
             after = Stored(version, fields, now, step.expires_at, self._epoch, operation_id)
             self._put_item(place, step.key, after, *_put_condition(step.expect, version, now))
             self._versions.saw(version)
             return Written(version, now)
 
-        try:
-            written = self._settled(place, step, send)
-        except ConditionFailed as refusal:
-            _check(step.key, step.expect, _found(refusal))
-            (written,) = self._writes.write(place, [step])
-        except Outrun:
-            (written,) = self._writes.write(place, [step])
+        for attempt in range(1, 1 + (BLIND_TRIES if step.expect is ANY else 1)):
+            try:
+                written = self._settled(place, step, send)
+            except ConditionFailed as refusal:
+                _check(step.key, step.expect, _found(refusal))
+                self._versions.saw(int(refusal.found["version"]["N"]) if refusal.found else 0)
+                time.sleep(pause_after(attempt) if attempt > SOON else 0)
+            except Outrun:
+                break
+            else:
+                assert isinstance(written, Written)
+                return written
+        (written,) = self._writes.write(place, [step])
         assert isinstance(written, Written)
         return written
 

@@ -171,6 +171,15 @@ class TestSideBySide:
                     done.result()
             assert len([document for document in others.get_many([ref(key) for key in pair]) if document]) == 1
 
+    def test_a_put_that_a_later_version_has_overtaken_is_sent_again_and_needs_no_read(self, opened, others):
+        documents, faults = opened
+        with time_machine.travel(datetime.now(UTC) - LONG_AGO):
+            others.put(ref("new"), {"n": 1})
+        with time_machine.travel(datetime.now(UTC) - 2 * LONG_AGO):
+            versions = [documents.put(ref(key), {"n": 2}).version for key in ("new", "k", "new")]
+        assert faults.attempts == {"PutItem": 4}
+        assert (versions, stored(others, "new").fields) == (sorted(set(versions)), {"n": 2})
+
     @pytest.mark.line(132)
     def test_a_child_does_not_wait_for_the_commits_of_its_parents_threads(self, opened):
         documents, faults = opened

@@ -54,7 +54,7 @@ class Writer:
         self.acknowledged[thread] = number
 
 
-@pytest.fixture(params=["cosmos", "firestore"])
+@pytest.fixture(params=["cosmos", "dynamodb", "firestore"])
 def backend(request) -> str:
     name: str = request.param
     return name

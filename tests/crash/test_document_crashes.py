@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from storage.backends.filesystem import FilesystemDocuments
-from storage.documents import DocumentDriver, Ref
+from storage.documents import Ref
 from tests.contract.filesystem_lab import driver, index_rows, log_of, rebuilt_rows
 from tests.crash import document_writer
 from tests.crash.document_writer import COLLECTION, PARTITION, SHARED, THREADS, step_of
@@ -67,7 +67,7 @@ def documents(lab: Path) -> Iterator[FilesystemDocuments]:
     opened.close()
 
 
-def own_documents(documents: DocumentDriver, prefix: str) -> dict[str, dict]:
+def own_documents(documents: FilesystemDocuments, prefix: str) -> dict[str, dict]:
     page = documents.scan(COLLECTION, PARTITION, prefix=prefix, limit=1000)
     return {document.ref.key: document.fields for document in page.documents}
 
