@@ -19,7 +19,7 @@ from northstar.migrations import pending_migrations
 from northstar.modes import SYSTEM_TENANT
 from routing.audit import verify_chain
 from routing.models import LAB_DEPLOYMENT, ApiKey, OutboxEntry, RouteChange
-from routing.operations import SYSTEM_ENV
+from routing.operations.relay import SYSTEM_ENV
 from routing.resolve import snapshot
 from routing.snapshot import ResolvedRoute
 from storage.opening import build_adapter

@@ -24,7 +24,7 @@ from routing import keys
 from routing.changes import Cause, RouteDraft, create_route, create_tenant
 from routing.keys import ACT_FOR_TENANTS, SCOPES, issue_key
 from routing.models import LAB_DEPLOYMENT, ApiKey
-from routing.operations import relay_outbox
+from routing.operations.relay import relay_outbox
 from routing.roles import ensure_groups
 from storage.registry import KINDS
 

@@ -17,7 +17,7 @@ from granian.server.embed import Server
 
 from northstar.asgi import application
 from northstar.bridge import THREAD_NAME
-from routing.operations import start_relay
+from routing.operations.relay import start_relay
 from storage.api.sse import close_streams
 from storage.opening import close_adapters
 

@@ -33,7 +33,7 @@ from northstar.quickstart import (
 )
 from routing.changes import Cause
 from routing.keys import SCOPES, issue_key, revoke_key
-from routing.operations import relay_outbox
+from routing.operations.relay import relay_outbox
 
 CAUSE: Final = Cause("command:demo")
 KEY_LIFETIME: Final = timedelta(hours=1)

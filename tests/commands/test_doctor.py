@@ -15,7 +15,7 @@ from northstar.doctor import ERROR, WARNING, Finding, examine
 from northstar.quickstart import ensure_filesystem_routes
 from routing.keys import issue_key
 from routing.models import OutboxEntry, Route, SnapshotRevision, Tenant
-from routing.operations import relay_outbox
+from routing.operations.relay import relay_outbox
 from routing.resolve import invalidate
 from storage.registry import BACKENDS
 from tests.conftest import CAUSE

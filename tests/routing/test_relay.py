@@ -7,7 +7,7 @@ from django.db import transaction
 
 from routing.changes import RouteUpdate, create_route, delete_route, update_route
 from routing.models import OutboxEntry, RouteChange
-from routing.operations import Relay, relay_outbox
+from routing.operations.relay import Relay, relay_outbox
 from routing.resolve import snapshot
 from routing.signals import route_changed
 from storage.kinds.events import events_appended

@@ -31,7 +31,7 @@ async def pauses(store, *, quiet_polls):
         while channel._quiet_polls < quiet_polls:
             await asyncio.sleep(0)
         quiet = channel._pause()
-        # Beside us: while we waited for the append itself, the channel could have seen the event and found the stream quiet again.
+        # Beside us: by the time that a plain append returned, the channel could have found the stream quiet again.
         appending = asyncio.create_task(asyncio.to_thread(store.append, "orders", [NewEvent("placed", {})]))
         while channel.head.position == 0:
             await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""What needs both planes: the relay that brings control-plane events from the outbox to their streams."""
+"""The relay: it brings control-plane events from the outbox to their streams."""
 
 import logging
 import threading
