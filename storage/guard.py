@@ -78,10 +78,11 @@ class Caller:
             try:
                 return _retried(call) if repeatable else call()
             except NorthstarError as error:
-                self._redact(error)
+                self.redact(error)
                 raise
 
-    def _redact(self, error: NorthstarError) -> None:
+    def redact(self, error: NorthstarError) -> None:
+        """Take the secrets of the route out of what an error says."""
         for secret in self.secrets:
             error.detail = error.detail.replace(secret, MASK)
             error.fix = error.fix.replace(secret, MASK)
