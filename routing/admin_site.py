@@ -1,11 +1,24 @@
-"""The back office's own admin site: Django's, under Northstar's name and theme."""
+"""The back office's own admin site: Django's, under Northstar's name and theme, with a dashboard first and a keyboard palette."""
 
 from typing import Any, Final
 
+from django.conf import settings
 from django.contrib.admin import AdminSite
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.urls import URLPattern, URLResolver, path
 
-MODELS_IN_ORDER: Final = ("Route", "Tenant", "ApiKey", "SurfaceAlias", "RouteChange", "OutboxEntry")
+from routing import dashboard
+from routing.jumping import destinations
+
+MODELS_IN_ORDER: Final = (
+    "Route",
+    "StrategyLock",
+    "Tenant",
+    "ApiKey",
+    "SurfaceAlias",
+    "RouteChange",
+    "OutboxEntry",
+)
 """What an operator opens most comes first; what is not named here follows by name."""
 
 
@@ -17,6 +30,24 @@ class NorthstarAdminSite(AdminSite):
     index_title = "Who stores what where"
     site_url = None
     enable_nav_sidebar = True
+
+    def get_urls(self) -> list[URLPattern | URLResolver]:
+        """Return Django's pages and the palette's answers."""
+        jump: list[URLPattern | URLResolver] = [path("jump/", self.admin_view(self.jump), name="jump")]
+        return [*jump, *super().get_urls()]
+
+    def each_context(self, request: HttpRequest) -> dict[str, Any]:
+        """Say on every page which deployment this is."""
+        return {**super().each_context(request), "deployment": settings.NORTHSTAR_DEPLOYMENT}
+
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Show the dashboard."""
+        return super().index(request, {**dashboard.figures(request.user), **(extra_context or {})})
+
+    def jump(self, request: HttpRequest) -> JsonResponse:
+        """Answer the palette: where could `q` lead?"""
+        found = destinations(request.GET.get("q", "")[:100], self.get_app_list(request), request.user)
+        return JsonResponse({"items": found})
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
         """Return the apps with routing first, its pages in the order of their use."""

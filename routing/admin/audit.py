@@ -4,7 +4,6 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
-from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from routing.admin.base import ReadOnlyAdmin
@@ -12,14 +11,10 @@ from routing.admin_site import site
 from routing.audit import verify_chain
 from routing.differences import differences
 from routing.models import RouteChange
+from routing.showing import difference_table
 
 CHECKED_AT_ONCE = 2_000
 """A longer trail is verified on demand: 100,000 rows take seconds."""
-
-_DIFFERENCE = (
-    "<table class='northstar-difference'><thead><tr><th scope='col'>Field</th><th scope='col'>Before</th>"
-    "<th scope='col'>After</th></tr></thead><tbody>{}</tbody></table>"
-)
 
 
 @admin.register(RouteChange, site=site)
@@ -52,12 +47,7 @@ class RouteChangeAdmin(ReadOnlyAdmin):
     @admin.display(description="what changed")
     def difference(self, change: RouteChange) -> SafeString:
         """A table of the fields that differ."""
-        rows = format_html_join(
-            "",
-            "<tr><th scope='row'>{}</th><td class='northstar-before'>{}</td><td class='northstar-after'>{}</td></tr>",
-            differences(change.before, change.after),
-        )
-        return format_html(_DIFFERENCE, rows)
+        return difference_table(differences(change.before, change.after))
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Show the list with the state of the hash chain above it."""

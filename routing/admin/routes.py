@@ -4,7 +4,6 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.forms.widgets import Script
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
@@ -54,9 +53,6 @@ class RouteAdmin(ChangesAdmin):
     list_filter = ["resource_kind", "backend_type", "env", "enabled", "tenant__mode"]
     search_fields = ["tenant__tenant_id", "tenant__name", "project_id", "backend_type", "tier", "cost_notes"]
     save_on_top = False
-
-    class Media:
-        js = [Script("northstar/route_form.mjs", type="module")]
 
     def get_form(
         self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any

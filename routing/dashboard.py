@@ -1,0 +1,131 @@
+"""The back office's first page: what an operator must know at once, one query for each box."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Final
+
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, PermissionsMixin
+from django.db.models import Count, Max, Min, Q
+from django.db.models.functions import TruncDate
+
+from routing.charts import Bar, Column, bars, columns
+from routing.models import ApiKey, OutboxEntry, Route, RouteChange
+from storage.registry import BACKENDS, KINDS
+
+SHOWN: Final = 8
+"""Rows of a box; its title leads to all of them."""
+DAYS: Final = 14
+EXPIRES_SOON: Final = timedelta(days=14)
+SWITCHED: Final = "ROUTE_BACKEND_SWITCHED"
+
+Person = AbstractBaseUser | AnonymousUser
+
+
+@dataclass(frozen=True, slots=True)
+class Routes:
+    """How many routes there are, and on which backends."""
+
+    total: int
+    disabled: int
+    bars: list[Bar]
+    backends: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Events that wait for one stream."""
+
+    tenant_id: str
+    env: str
+    stream_id: str
+    rows: int
+    since: datetime
+    attempts: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outbox:
+    """What the relay still owes, stream by stream, the longest wait first."""
+
+    waiting: int
+    since: datetime | None
+    held: list[Held]
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """Changes of the last days; `marked` in a column are switches."""
+
+    total: int
+    switches: int
+    columns: list[Column]
+
+
+@dataclass(frozen=True, slots=True)
+class Expiring:
+    """Keys that expire soon, the soonest first."""
+
+    total: int
+    keys: list[ApiKey]
+
+
+def routes() -> Routes:
+    """Count the routes by kind and backend."""
+    counted = Route.objects.order_by().values("resource_kind", "backend_type")
+    rows = list(counted.annotate(number=Count("id"), disabled=Count("id", filter=Q(enabled=False))))
+    by_kind: dict[str, dict[str, int]] = {kind: {} for kind in KINDS}
+    for row in sorted(rows, key=lambda row: _place(row["backend_type"])):
+        by_kind.setdefault(row["resource_kind"], {})[row["backend_type"]] = row["number"]
+    used = sorted({row["backend_type"] for row in rows}, key=_place)
+    total, disabled = sum(row["number"] for row in rows), sum(row["disabled"] for row in rows)
+    return Routes(total, disabled, bars(by_kind), used)
+
+
+def outbox() -> Outbox:
+    """Sum up what waits."""
+    groups = OutboxEntry.objects.filter(delivered_at=None).order_by().values("tenant_id", "env", "stream_id")
+    sums = groups.annotate(rows=Count("id"), since=Min("created_at"), attempts=Max("attempts"), why=Max("last_error"))
+    held = sorted((Held(**row) for row in sums), key=lambda one: one.since)
+    return Outbox(sum(one.rows for one in held), held[0].since if held else None, held[:SHOWN])
+
+
+def activity(now: datetime) -> Activity:
+    """Count the changes of the last 14 days, day by day in UTC."""
+    first = now.date() - timedelta(days=DAYS - 1)
+    recent = RouteChange.objects.order_by().filter(at__date__gte=first)
+    counted = recent.annotate(day=TruncDate("at")).values("day")
+    marked, others = defaultdict[date, int](int), defaultdict[date, int](int)
+    for row in counted.annotate(number=Count("id"), switches=Count("id", filter=Q(action=SWITCHED))):
+        marked[row["day"]] = row["switches"]
+        others[row["day"]] = row["number"] - row["switches"]
+    days = [first + timedelta(days=number) for number in range(DAYS)]
+    drawn = columns([(day, marked[day], others[day]) for day in days])
+    return Activity(sum(marked.values()) + sum(others.values()), sum(marked.values()), drawn)
+
+
+def expiring_keys(now: datetime) -> Expiring:
+    """Find the keys that are still good and end within 14 days."""
+    soon = ApiKey.objects.filter(revoked_at=None, expires_at__gt=now, expires_at__lt=now + EXPIRES_SOON)
+    keys = list(soon.order_by("expires_at"))
+    return Expiring(len(keys), keys[:SHOWN])
+
+
+def figures(person: Person) -> dict[str, object]:
+    """Return the boxes that this person may see, by name; a box that is not in it costs no query."""
+    now = datetime.now(UTC)
+    boxes = {
+        "routes": ("routing.view_route", routes),
+        "outbox": ("routing.view_outboxentry", outbox),
+        "activity": ("routing.view_routechange", lambda: activity(now)),
+        "changes": ("routing.view_routechange", lambda: list(RouteChange.objects.order_by("-id")[:SHOWN])),
+        "expiring": ("routing.view_apikey", lambda: expiring_keys(now)),
+    }
+    allowed = person.has_perm if isinstance(person, PermissionsMixin | AnonymousUser) else lambda _name: False
+    return {name: figure() for name, (permission, figure) in boxes.items() if allowed(permission)}
+
+
+def _place(backend_type: str) -> tuple[int, str]:
+    known = list(BACKENDS)
+    return (known.index(backend_type) if backend_type in known else len(known), backend_type)
