@@ -24,6 +24,8 @@ class Cause:
     rationale: str = ""
     may_switch: bool = True
     """Whether the change may move data to another place; writing routes alone is a lesser right."""
+    may_override: bool = False
+    """Whether the actor may pass a strategy lock and asks to. Nobody passes one by accident: it also takes a rationale."""
 
 
 @dataclass(frozen=True, slots=True)
