@@ -139,6 +139,24 @@ class ChangePage(BaseModel):
     next_cursor: str | None
 
 
+class StepOut(BaseModel):
+    """A step that was done: write, read, list or delete."""
+
+    name: str
+    milliseconds: float
+
+
+class ProbeOut(BaseModel):
+    """What a probe saw. Where it is not `ok`, `error_code`, `error` and `fix` say why the step after the last one failed."""
+
+    ok: bool
+    at: datetime
+    steps: list[StepOut]
+    error_code: str
+    error: str
+    fix: str
+
+
 class ChainOut(BaseModel):
     """Whether the hash chain holds. Where it breaks, and how long it is, is for operators."""
 
