@@ -14,7 +14,9 @@ ROUTES_SHOWN: Final = 12
 FIELDS: Final = ("tenant__tenant_id", "env", "resource_kind", "project_id", "backend_type")
 
 
-def destinations(typed: str, apps: list[dict[str, Any]], person: AbstractBaseUser | AnonymousUser) -> list[dict[str, str]]:
+def destinations(
+    typed: str, apps: list[dict[str, Any]], person: AbstractBaseUser | AnonymousUser
+) -> list[dict[str, str]]:
     """Return `{label, hint, url}` of the pages and routes that hold every word typed, pages first; without words all pages."""
     words = typed.lower().split()
     found = [page for page in _pages(apps) if all(word in f"{page['label']} {page['hint']}".lower() for word in words)]

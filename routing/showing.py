@@ -24,8 +24,8 @@ _STEPS: Final = (
 """Up to which distance a unit is used: one step before the next would read 1."""
 
 _DIFFERENCE: Final = (
-    "<table class='northstar-difference'><thead><tr><th scope='col'>Field</th><th scope='col'>Before</th>"
-    "<th scope='col'>After</th></tr></thead><tbody>{}</tbody></table>"
+    "<table class='northstar-difference'><thead><tr><th scope='col'>Field</th><th scope='col'>{}</th>"
+    "<th scope='col'>{}</th></tr></thead><tbody>{}</tbody></table>"
 )
 
 
@@ -58,11 +58,13 @@ def state(words: str, tone: str, title: str = "") -> SafeString:
     return format_html("<span class='northstar-state {}' title='{}'>{}</span>", tone, title, words)
 
 
-def difference_table(rows: Iterable[tuple[str, str, str]]) -> SafeString:
-    """Return a table of `(field, before, after)`; in words when nothing differs."""
+def difference_table(rows: Iterable[tuple[str, str, str]], before: str = "Before", after: str = "After") -> SafeString:
+    """Return a table of `(field, before, after)`, its columns headed as given; in words when nothing differs."""
     shown = format_html_join(
         "",
         "<tr><th scope='row'>{}</th><td class='northstar-before'>{}</td><td class='northstar-after'>{}</td></tr>",
         rows,
     )
-    return format_html(_DIFFERENCE, shown) if shown else format_html("<p class='northstar-none'>Nothing differs.</p>")
+    if not shown:
+        return format_html("<p class='northstar-none'>{}</p>", "Nothing differs.")
+    return format_html(_DIFFERENCE, before, after, shown)

@@ -5,7 +5,7 @@ enabling and disabling a route. It allows tier, cost notes and rotated secrets. 
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -117,6 +117,16 @@ def active_locks(place: Place, *, reroutes: bool = False) -> list[StrategyLock]:
     """Return the locks that forbid a change at the place now, the newest first. `reroutes` as for `pass_locks`."""
     rows = StrategyLock.objects.filter(tenant_id=place.tenant_id, env=place.env)
     return [row for row in rows if _covers(row, place, reroutes=reroutes) and is_active(row)]
+
+
+def active_locks_of(places: Collection[Place]) -> dict[Place, list[StrategyLock]]:
+    """Return for each place what `active_locks` does, with one query for all of them."""
+    tenants, envs = {place.tenant_id for place in places}, {place.env for place in places}
+    rows = [row for row in StrategyLock.objects.filter(tenant_id__in=tenants, env__in=envs) if is_active(row)]
+    there = {
+        place: [row for row in rows if (row.tenant_id, row.env) == (place.tenant_id, place.env)] for place in places
+    }
+    return {place: [row for row in rows if _covers(row, place, reroutes=False)] for place, rows in there.items()}
 
 
 def is_active(row: StrategyLock) -> bool:

@@ -1,0 +1,77 @@
+"""The list of routes: who stores what where, whether it is locked, and when it moved."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+
+from routing.admin.base import AnyModelAdmin
+from routing.changes.locks import Place, active_locks_of
+from routing.models import Route, StrategyLock
+from routing.showing import GOOD, QUIET, WARN, moment, state
+
+ROUTES_ON_A_PAGE = 50
+
+
+class LockedRoutes(ChangeList):
+    """A page of routes that knows their locks, by one query for the whole page."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        """Read the page's routes, and what holds them."""
+        super().get_results(request)
+        self.result_list = list(self.result_list)
+        locks = active_locks_of({Place.of(route) for route in self.result_list})
+        for route in self.result_list:
+            route.locks = locks[Place.of(route)]
+
+
+class RouteList(AnyModelAdmin):
+    """The columns, filters and search of the list of routes."""
+
+    list_display = ["kind", "tenant", "env", "project", "backend", "health", "lock", "tier", "switched_at"]
+    list_display_links = ["kind"]
+    list_filter = ["resource_kind", "backend_type", "env", "enabled", "tenant__mode"]
+    list_per_page = ROUTES_ON_A_PAGE
+    list_select_related = ["tenant"]
+    search_fields = ["tenant__tenant_id", "tenant__name", "project_id", "backend_type", "tier", "cost_notes"]
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        """Return the list that knows of locks."""
+        return LockedRoutes
+
+    @admin.display(description="kind", ordering="resource_kind")
+    def kind(self, route: Route) -> str:
+        """What is stored."""
+        return route.resource_kind
+
+    @admin.display(description="project", ordering="project_id", empty_value="all")
+    def project(self, route: Route) -> str | None:
+        """For which project; all that have no route of their own otherwise."""
+        return route.project_id
+
+    @admin.display(description="backend", ordering="backend_type")
+    def backend(self, route: Route) -> str:
+        """Where."""
+        return route.backend_type
+
+    @admin.display(description="health", ordering="enabled")
+    def health(self, route: Route) -> SafeString:
+        """Whether requests are served."""
+        if not route.enabled:
+            return state("disabled", QUIET, "Requests find no route here.")
+        return state("enabled", GOOD)
+
+    @admin.display(description="lock")
+    def lock(self, route: Route) -> SafeString | str:
+        """Whether anything forbids to move it, and who said so."""
+        locks: list[StrategyLock] = getattr(route, "locks", [])
+        if not locks:
+            return "-"
+        return state("locked", WARN, "; ".join(f"{row.owner}: {row.reason}" for row in locks))
+
+    @admin.display(description="last switch", ordering="last_switch_time")
+    def switched_at(self, route: Route) -> SafeString:
+        """When its data's place changed."""
+        return moment(route.last_switch_time, "never")
