@@ -34,7 +34,7 @@ PERMISSIONS: Final[dict[str, tuple[str, ...]]] = {
     OPERATOR: (*_VIEW, *_OPERATE),
     ADMIN: (*_VIEW, *_OPERATE, *_ADMINISTER),
 }
-"""A viewer sees everything, an operator changes routes, locks and aliases, an admin also tenants and keys, and overrides locks."""
+"""A viewer sees all; an operator changes routes, locks and aliases; an admin tenants and keys too, and overrides locks."""
 
 
 def ensure_groups() -> None:

@@ -23,7 +23,7 @@ from routing.admin.base import (
 from routing.admin.route_pages import address, page, require, route_or_404, shown
 from routing.admin_site import site
 from routing.changes import lock_env, lock_route, unlock
-from routing.changes.locks import is_active
+from routing.changes.lock_reach import is_active
 from routing.models import StrategyLock
 from routing.showing import QUIET, WARN, moment, state
 

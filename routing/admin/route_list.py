@@ -8,8 +8,8 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from routing.admin.base import AnyModelAdmin
-from routing.changes.locks import Place, active_locks_of
-from routing.models import Route, StrategyLock
+from routing.changes.lock_reach import Place, locked_places
+from routing.models import Route
 from routing.showing import GOOD, QUIET, WARN, moment, state
 
 ROUTES_ON_A_PAGE = 50
@@ -22,9 +22,9 @@ class LockedRoutes(ChangeList):
         """Read the page's routes, and what holds them."""
         super().get_results(request)
         self.result_list = list(self.result_list)
-        locks = active_locks_of({Place.of(route) for route in self.result_list})
+        locked = locked_places(Place.of(route) for route in self.result_list)
         for route in self.result_list:
-            route.locks = locks[Place.of(route)]
+            route.locked = Place.of(route) in locked
 
 
 class RouteList(AnyModelAdmin):
@@ -65,11 +65,8 @@ class RouteList(AnyModelAdmin):
 
     @admin.display(description="lock")
     def lock(self, route: Route) -> SafeString | str:
-        """Whether anything forbids to move it, and who said so."""
-        locks: list[StrategyLock] = getattr(route, "locks", [])
-        if not locks:
-            return "-"
-        return state("locked", WARN, "; ".join(f"{row.owner}: {row.reason}" for row in locks))
+        """Whether anything forbids to move it."""
+        return state("locked", WARN) if getattr(route, "locked", False) else "-"
 
     @admin.display(description="last switch", ordering="last_switch_time")
     def switched_at(self, route: Route) -> SafeString:

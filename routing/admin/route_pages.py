@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from routing.admin.base import AnyModelAdmin
 from routing.admin.switch_form import Fieldset
-from routing.changes.locks import Place, active_locks
+from routing.changes.lock_reach import Place, active_locks
 from routing.models import Route
 
 

@@ -20,7 +20,7 @@ from routing.admin.route_list import RouteList
 from routing.admin.route_pages import address
 from routing.admin_site import site
 from routing.changes import create_route, delete_route, update_route
-from routing.changes.locks import Place, active_locks
+from routing.changes.lock_reach import Place, active_locks
 from routing.models import Route
 from routing.showing import moment
 from storage.registry import BACKENDS, CLOUD

@@ -5,42 +5,40 @@ enabling and disabling a route. It allows tier, cost notes and rotated secrets. 
 """
 
 import re
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Final
 
 from django.db import transaction
 
 from northstar.errors import FieldError, InvalidRequest, NotFound, StrategyLocked
 from routing import audit
 from routing.audit import Cause, Subject, timestamp
+from routing.changes.lock_reach import Place, active_locks, is_active, lock_summary, route_id_of
 from routing.changes.outbox import announce
 from routing.models import Route, SnapshotRevision, StrategyLock, Tenant
 from routing.patterns import ENV_PATTERN
+
+__all__ = [
+    "Place",
+    "active_locks",
+    "check_locks",
+    "is_active",
+    "lock_env",
+    "lock_route",
+    "lock_summary",
+    "pass_locks",
+    "unlock",
+    "unlock_env",
+    "unlock_route",
+]
 
 ROUTE_LOCKED: Final = "ROUTE_LOCKED"
 ROUTE_UNLOCKED: Final = "ROUTE_UNLOCKED"
 ROUTE_LOCK_OVERRIDDEN: Final = "ROUTE_LOCK_OVERRIDDEN"
 
-CLOCK_TOLERANCE: Final = timedelta(seconds=5)
-"""How far the clocks of two machines may be apart: a lock holds this much longer than it says."""
 REASON_LENGTH: Final = 2000
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A route's four-part key: what a lock covers is a place, whether a route stands there or not."""
-
-    tenant_id: str
-    env: str
-    resource_kind: str
-    project_id: str | None = None
-
-    @classmethod
-    def of(cls, route: Route) -> "Place":
-        """Return where a route stands."""
-        return cls(route.tenant_id, route.env, route.resource_kind, route.project_id)
 
 
 def lock_route(route_id: int, *, reason: str, until: datetime | None, cause: Cause) -> StrategyLock:
@@ -50,10 +48,7 @@ def lock_route(route_id: int, *, reason: str, until: datetime | None, cause: Cau
     """
     with transaction.atomic():
         state = audit.lock()
-        route = Route.objects.filter(pk=route_id).first()
-        if route is None:
-            raise NotFound(f"There is no route {route_id}.")
-        return _lock(state, Place.of(route), reason, until, cause)
+        return _lock(state, Place.of(_route(route_id)), reason, until, cause)
 
 
 def lock_env(tenant_id: str, env: str, *, reason: str, until: datetime | None, cause: Cause) -> StrategyLock:
@@ -85,14 +80,22 @@ def unlock(lock_id: int, cause: Cause) -> StrategyLock:
             raise NotFound(f"There is no lock {lock_id}.")
         if not is_active(row):
             return row
-        before = lock_summary(row)
-        if row.owner != cause.actor:
-            if not _overrides(cause):
-                raise _locked([row], cause, "Only its owner releases it")
-            _record_override(state, [row], cause)
-        _release(row, cause)
-        announce(audit.record(state, ROUTE_UNLOCKED, _subject(row), cause, before=before, after=lock_summary(row)))
+        _release(state, [row], cause)
     return row
+
+
+def unlock_route(route_id: int, cause: Cause) -> list[StrategyLock]:
+    """Release all locks on a route itself, or none of them. Raises as `unlock`, and NotFound where there is none."""
+    with transaction.atomic():
+        state = audit.lock()
+        return _release_all(state, Place.of(_route(route_id)), cause, f"Route {route_id}")
+
+
+def unlock_env(tenant_id: str, env: str, cause: Cause) -> list[StrategyLock]:
+    """Release all locks on a tenant's environment as a whole, or none of them. Raises as `unlock_route`."""
+    with transaction.atomic():
+        state = audit.lock()
+        return _release_all(state, Place(tenant_id, env, ""), cause, f"{tenant_id}/{env}")
 
 
 def pass_locks(state: SnapshotRevision, place: Place, cause: Cause, *, reroutes: bool) -> None:
@@ -111,52 +114,6 @@ def check_locks(place: Place, cause: Cause, *, reroutes: bool) -> list[StrategyL
     if locks and not _overrides(cause):
         raise _locked(locks, cause, "Nothing in its reach may change where data lies")
     return locks
-
-
-def active_locks(place: Place, *, reroutes: bool = False) -> list[StrategyLock]:
-    """Return the locks that forbid a change at the place now, the newest first. `reroutes` as for `pass_locks`."""
-    rows = StrategyLock.objects.filter(tenant_id=place.tenant_id, env=place.env)
-    return [row for row in rows if _covers(row, place, reroutes=reroutes) and is_active(row)]
-
-
-def active_locks_of(places: Collection[Place]) -> dict[Place, list[StrategyLock]]:
-    """Return for each place what `active_locks` does, with one query for all of them."""
-    tenants, envs = {place.tenant_id for place in places}, {place.env for place in places}
-    rows = [row for row in StrategyLock.objects.filter(tenant_id__in=tenants, env__in=envs) if is_active(row)]
-    there = {
-        place: [row for row in rows if (row.tenant_id, row.env) == (place.tenant_id, place.env)] for place in places
-    }
-    return {place: [row for row in rows if _covers(row, place, reroutes=False)] for place, rows in there.items()}
-
-
-def is_active(row: StrategyLock) -> bool:
-    """Whether a lock forbids anything now. One whose times make no sense does."""
-    now = datetime.now(UTC)
-    begun: datetime | None = row.created_at  # SQLite gives None for a text that is no time
-    if begun is None:
-        return True
-    if row.released_at is not None:
-        return not begun <= row.released_at <= now + CLOCK_TOLERANCE
-    return row.until is None or row.until <= begun or now <= row.until + CLOCK_TOLERANCE
-
-
-def lock_summary(row: StrategyLock) -> dict[str, Any]:
-    """Return what a lock says, for `before`, `after`, events and answers. `route_id` is None where it covers all routes."""
-    return {
-        "id": row.pk,
-        "route_id": _route_id(row),
-        "resource_kind": row.resource_kind or None,
-        "tenant_id": row.tenant_id,
-        "env": row.env,
-        "project_id": row.project_id,
-        "owner": row.owner,
-        "reason": row.reason,
-        "until": timestamp(row.until),
-        "created_at": timestamp(row.created_at),
-        "released_at": timestamp(row.released_at),
-        "released_by": row.released_by or None,
-        "active": is_active(row),
-    }
 
 
 def _lock(state: SnapshotRevision, place: Place, reason: str, until: datetime | None, cause: Cause) -> StrategyLock:
@@ -196,15 +153,6 @@ def _because(cause: Cause, reason: str) -> Cause:
     return replace(cause, rationale=cause.rationale or reason.strip())
 
 
-def _covers(row: StrategyLock, place: Place, *, reroutes: bool) -> bool:
-    """Whether a lock of the place's tenant and environment reaches it. A project without a kind names nothing: it locks all."""
-    if not row.resource_kind:
-        return True
-    if row.resource_kind != place.resource_kind:
-        return False
-    return row.project_id == place.project_id or (reroutes and row.project_id is None)
-
-
 def _overrides(cause: Cause) -> bool:
     return cause.may_override and bool(cause.rationale.strip())
 
@@ -229,13 +177,43 @@ def _locked(locks: Sequence[StrategyLock], cause: Cause, rule: str) -> StrategyL
     )
 
 
-def _release(row: StrategyLock, cause: Cause) -> None:
-    """End a lock so that nobody doubts it, even one whose times made no sense."""
+def _release_all(state: SnapshotRevision, place: Place, cause: Cause, what: str) -> list[StrategyLock]:
+    own = StrategyLock.objects.filter(tenant_id=place.tenant_id, env=place.env, resource_kind=place.resource_kind)
+    if place.resource_kind:
+        own = own.filter(project_id=place.project_id)
+    rows = [row for row in own if is_active(row)]
+    if not rows:
+        raise NotFound(f"{what} has no active lock of its own.", fix="GET /api/v1/routing/locks lists those there are.")
+    _release(state, rows, cause)
+    return rows
+
+
+def _release(state: SnapshotRevision, rows: Sequence[StrategyLock], cause: Cause) -> None:
+    """End active locks, those of others by overriding them. Raises StrategyLocked."""
+    foreign = [row for row in rows if row.owner != cause.actor]
+    if foreign and not _overrides(cause):
+        raise _locked(foreign, cause, "Only its owner releases it")
+    _record_override(state, foreign, cause)
+    for row in rows:
+        before = lock_summary(row)
+        _end(row, cause)
+        announce(audit.record(state, ROUTE_UNLOCKED, _subject(row), cause, before=before, after=lock_summary(row)))
+
+
+def _end(row: StrategyLock, cause: Cause) -> None:
+    """Write the end so that nobody doubts it, even that of a lock whose times made no sense."""
     now = datetime.now(UTC)
     begun: datetime | None = row.created_at
     row.created_at = now if begun is None else min(begun, now)
     row.released_at, row.released_by = now, cause.actor
     row.save(update_fields=["created_at", "released_at", "released_by"])
+
+
+def _route(route_id: int) -> Route:
+    route = Route.objects.filter(pk=route_id).first()
+    if route is None:
+        raise NotFound(f"There is no route {route_id}.")
+    return route
 
 
 def _subject(row: StrategyLock) -> Subject:
@@ -245,17 +223,5 @@ def _subject(row: StrategyLock) -> Subject:
         env=row.env,
         project_id=row.project_id,
         resource_kind=row.resource_kind,
-        route_id=_route_id(row),
+        route_id=route_id_of(row),
     )
-
-
-def _route_id(row: StrategyLock) -> int | None:
-    if not row.resource_kind:
-        return None
-    same = {
-        "tenant_id": row.tenant_id,
-        "env": row.env,
-        "resource_kind": row.resource_kind,
-        "project_id": row.project_id,
-    }
-    return Route.objects.filter(**same).values_list("pk", flat=True).first()
