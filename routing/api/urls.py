@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from routing.api.diagnostics import Diagnostics
 from routing.api.probes import ProbeRoute
 from routing.api.reading import Audit, AuditVerification, Explain, Kinds
 from routing.api.routes import OneRoute, Routes
@@ -13,5 +14,6 @@ urlpatterns = [
     path("routing/kinds", Kinds.as_view()),
     path("routing/audit", Audit.as_view()),
     path("routing/audit/verify", AuditVerification.as_view()),
+    path("routing/diagnostics", Diagnostics.as_view()),
     path("routing/explain", Explain.as_view()),
 ]
