@@ -124,10 +124,17 @@ class KindQuery(BaseModel):
     resource_kind: str
 
 
+class ListedRouteOut(RouteOut):
+    """A route in a list. `health` is what its last probe saw: ok, failing, or unknown before the first."""
+
+    health: str
+    probed_at: datetime | None
+
+
 class RoutePage(BaseModel):
     """One page of routes."""
 
-    items: list[RouteOut]
+    items: list[ListedRouteOut]
     next_cursor: str | None
 
 

@@ -8,9 +8,10 @@ from rest_framework.response import Response
 
 from northstar.idempotency import IdempotentPost
 from northstar.instants import instant_text
+from routing.api.base import RouteView
 from routing.api.bodies import ProbeOut
-from routing.api.routes import RouteView
-from routing.operations.probing import ProbeReport, probe_route
+from routing.operations.health import probe_and_record
+from routing.operations.probing import ProbeReport
 
 
 class ProbeRoute(IdempotentPost, RouteView):
@@ -21,8 +22,9 @@ class ProbeRoute(IdempotentPost, RouteView):
     @extend_schema(operation_id="routes_probe", request=None, responses=ProbeOut)
     def post(self, request: Request, route_id: int) -> Response:  # noqa: ARG002
         """Write, read, list and delete in a scratch place of the route's service, and say how long each took. A probe that
-        fails is a good answer too: 200 with `ok` false and the error's code. Nothing that it writes stays."""
-        return Response(probe_summary(probe_route(self.find(route_id).pk)))
+        fails is a good answer too: 200 with `ok` false and the error's code. Nothing that it writes stays;
+        the result is kept for the diagnostics."""
+        return Response(probe_summary(probe_and_record(self.find(route_id).pk)))
 
 
 def probe_summary(report: ProbeReport) -> dict[str, Any]:

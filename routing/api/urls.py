@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from routing.api.diagnostics import Diagnostics
 from routing.api.locks import Locks, OneLock, RouteLock
 from routing.api.probes import ProbeRoute
 from routing.api.reading import Audit, AuditVerification, Explain, Kinds
@@ -23,5 +24,6 @@ urlpatterns = [
     path("routing/kinds", Kinds.as_view()),
     path("routing/audit", Audit.as_view()),
     path("routing/audit/verify", AuditVerification.as_view()),
+    path("routing/diagnostics", Diagnostics.as_view()),
     path("routing/explain", Explain.as_view()),
 ]

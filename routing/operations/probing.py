@@ -60,6 +60,8 @@ class ProbeReport:
     error: str
     fix: str
     at: datetime
+    revision: int = 0
+    """Of the route that was probed; 0 for a place that no route names."""
 
 
 def probe_route(route_id: int, *, seconds: float = PROBE_SECONDS) -> ProbeReport:
@@ -68,12 +70,17 @@ def probe_route(route_id: int, *, seconds: float = PROBE_SECONDS) -> ProbeReport
     Answers within `seconds`; what still hangs then cleans up by itself when the service answers. Raises NotFound, or
     RateLimited when too many probes hang. Whatever else is wrong is in the report.
     """
+    return begin_probe(route_id).report(seconds)
+
+
+def begin_probe(route_id: int) -> "PendingProbe":
+    """Begin what `probe_route` does, so that several may be under way. Raises as it does."""
     now = snapshot()
     route = next((route for route in now.all_routes().values() if route.id == route_id), None)
     if route is None:
         raise NotFound(f"There is no route {route_id}.")
     mode = now.modes[route.tenant_id]
-    return _bounded(lambda: _target_of(route, mode), seconds)
+    return PendingProbe(lambda: _target_of(route, mode), route.revision)
 
 
 def probe_target(
@@ -83,7 +90,7 @@ def probe_target(
 
     `config` is complete with its secrets and `mode` the tenant's effective one: what `routing.admission.admit` gives and takes.
     """
-    return _bounded(lambda: _Target(resource_kind, backend_type, config, mode), seconds)
+    return PendingProbe(lambda: _Target(resource_kind, backend_type, config, mode)).report(seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,25 +121,27 @@ class _Progress:
         self.steps.append((name, round((time.perf_counter() - started) * 1000, 3)))
 
 
-def _bounded(target: Callable[[], _Target], seconds: float) -> ProbeReport:
-    """Probe in a thread, so that a service that hangs holds up nobody for longer than it may."""
-    if not _slots.acquire(blocking=False):
-        raise RateLimited(f"{PROBES_AT_ONCE} probes are under way here.", fix="Try again when some have ended.")
-    at, progress = datetime.now(UTC), _Progress()
-    thread = threading.Thread(target=_run, args=(target, progress), name="northstar-probe", daemon=True)
-    thread.start()
-    thread.join(seconds)
-    steps = tuple(progress.steps)
-    if progress.finished:
-        return ProbeReport(True, steps, "", "", "", at)
-    if progress.error is not None:
-        return ProbeReport(False, steps, progress.error.code, progress.error.told(), progress.error.fix, at)
-    if thread.is_alive():
-        late = BackendUnavailable(f"The service did not answer within {seconds:g} seconds.")
-        return ProbeReport(False, steps, late.code, late.detail, late.fix, at)
-    return ProbeReport(
-        False, steps, NorthstarError.code, "The probe broke off.", "Look for it in the server's log.", at
-    )
+class PendingProbe:
+    """A probe under way in a thread of its own, so that a service that hangs holds up nobody for longer than it may."""
+
+    def __init__(self, target: "Callable[[], _Target]", revision: int = 0) -> None:
+        if not _slots.acquire(blocking=False):
+            raise RateLimited(f"{PROBES_AT_ONCE} probes are under way here.", fix="Try again when some have ended.")
+        self._at, self._revision, self._progress = datetime.now(UTC), revision, _Progress()
+        self._began = time.monotonic()
+        self._thread = threading.Thread(target=_run, args=(target, self._progress), name="northstar-probe", daemon=True)
+        self._thread.start()
+
+    def report(self, seconds: float) -> ProbeReport:
+        """Wait until `seconds` after the beginning, and say what came of it."""
+        self._thread.join(max(0.0, self._began + seconds - time.monotonic()))
+        steps, error = tuple(self._progress.steps), self._progress.error
+        if self._progress.finished:
+            return ProbeReport(True, steps, "", "", "", self._at, self._revision)
+        if error is None and self._thread.is_alive():
+            error = BackendUnavailable(f"The service did not answer within {seconds:g} seconds.")
+        error = error or NorthstarError("The probe broke off.", fix="Look for it in the server's log.")
+        return ProbeReport(False, steps, error.code, error.told(), error.fix, self._at, self._revision)
 
 
 def _run(target: Callable[[], _Target], progress: _Progress) -> None:
