@@ -1,14 +1,22 @@
 """The back office's own admin site: Django's, under Northstar's name and theme, with a dashboard first and a keyboard palette."""
 
-from typing import Any, Final
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Final, TypeVar, cast
 
 from django.conf import settings
 from django.contrib.admin import AdminSite
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, JsonResponse
+from django.template.response import TemplateResponse
 from django.urls import URLPattern, URLResolver, path
 
+from northstar.errors import Forbidden
 from routing import dashboard
+from routing.denials import Attempt, record_denial
 from routing.jumping import destinations
+
+View = TypeVar("View", bound=Callable[..., Any])
 
 MODELS_IN_ORDER: Final = (
     "Route",
@@ -20,6 +28,9 @@ MODELS_IN_ORDER: Final = (
     "OutboxEntry",
 )
 """What an operator opens most comes first; what is not named here follows by name."""
+
+
+APP_NAMES: Final = {"auth": "People"}
 
 
 class NorthstarAdminSite(AdminSite):
@@ -40,7 +51,20 @@ class NorthstarAdminSite(AdminSite):
         """Say on every page which deployment this is."""
         return {**super().each_context(request), "deployment": settings.NORTHSTAR_DEPLOYMENT}
 
-    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+    def admin_view(self, view: View, cacheable: bool = False) -> View:
+        """Wrap a page: whoever is turned away is named in the trail."""
+
+        @wraps(view)
+        def recorded(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+            try:
+                return view(request, *args, **kwargs)
+            except PermissionDenied:
+                record_denial(attempt_of(request), Forbidden("This person's groups do not allow it."))
+                raise
+
+        return super().admin_view(cast("View", recorded), cacheable)
+
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         """Show the dashboard."""
         return super().index(request, {**dashboard.figures(request.user), **(extra_context or {})})
 
@@ -53,8 +77,19 @@ class NorthstarAdminSite(AdminSite):
         """Return the apps with routing first, its pages in the order of their use."""
         apps: list[Any] = super().get_app_list(request, app_label)
         for app in apps:
+            app["name"] = APP_NAMES.get(app["app_label"], app["name"])
             app["models"].sort(key=_place)
         return sorted(apps, key=lambda app: app["app_label"] != "routing")
+
+
+def attempt_of(request: HttpRequest) -> Attempt:
+    """Return what somebody tried in the back office."""
+    return Attempt(
+        actor=f"user:{request.user.get_username()}",
+        what=f"{request.method} {request.path}",
+        subject="admin",
+        request_id=request.headers.get("X-Request-Id", ""),
+    )
 
 
 def _place(model: dict[str, Any]) -> tuple[int, str]:

@@ -9,11 +9,14 @@ from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, Permissi
 from django.db.models import Count, Max, Min, Q
 from django.db.models.functions import TruncDate
 
+from routing.changes.lock_reach import is_active, perhaps_active
 from routing.charts import Bar, Column, bars, columns
-from routing.models import ApiKey, OutboxEntry, Route, RouteChange
+from routing.health_models import RouteHealth, ServerProcess
+from routing.models import ApiKey, OutboxEntry, Route, RouteChange, SnapshotRevision, StrategyLock
+from routing.operations.processes import server_processes
 from storage.registry import BACKENDS, KINDS
 
-SHOWN: Final = 8
+SHOWN: Final = 6
 """Rows of a box; its title leads to all of them."""
 DAYS: Final = 14
 EXPIRES_SOON: Final = timedelta(days=14)
@@ -61,6 +64,31 @@ class Activity:
     total: int
     switches: int
     columns: list[Column]
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What the last probes of the enabled routes saw, in numbers."""
+
+    working: int
+    failing: int
+    unknown: int
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A server process, and by how many changes its routes are behind."""
+
+    process: ServerProcess
+    behind: int
+
+
+@dataclass(frozen=True, slots=True)
+class Locks:
+    """What may not move now."""
+
+    total: int
+    locks: list[StrategyLock]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +140,45 @@ def expiring_keys(now: datetime) -> Expiring:
     return Expiring(len(keys), keys[:SHOWN])
 
 
+def health() -> Health:
+    """Count what the last probes saw."""
+    enabled = Route.objects.filter(enabled=True).order_by()
+    return Health(
+        **enabled.aggregate(
+            working=Count("id", filter=Q(health__ok=True)),
+            failing=Count("id", filter=Q(health__ok=False)),
+            unknown=Count("id", filter=Q(health__ok=None)),
+        )
+    )
+
+
+def failing() -> list[RouteHealth]:
+    """Read the failing routes, the most stubborn first."""
+    rows = RouteHealth.objects.filter(route__enabled=True, ok=False).select_related("route")
+    return list(rows.order_by("-failures", "route_id")[:SHOWN])
+
+
+def locks() -> Locks:
+    """Read the active locks, the newest first."""
+    active = [row for row in StrategyLock.objects.filter(perhaps_active()) if is_active(row)]
+    return Locks(len(active), active[:SHOWN])
+
+
+def processes() -> list[Process]:
+    """Read which server processes there are, and which of them are behind the current revision."""
+    current = SnapshotRevision.objects.values_list("revision", flat=True).first() or 0
+    return [Process(process, current - process.revision) for process in server_processes()]
+
+
 def figures(person: Person) -> dict[str, object]:
     """Return the boxes that this person may see, by name; a box that is not in it costs no query."""
     now = datetime.now(UTC)
     boxes = {
         "routes": ("routing.view_route", routes),
+        "health": ("routing.view_route", health),
+        "failing": ("routing.view_route", failing),
+        "processes": ("routing.view_route", processes),
+        "locks": ("routing.view_strategylock", locks),
         "outbox": ("routing.view_outboxentry", outbox),
         "activity": ("routing.view_routechange", lambda: activity(now)),
         "changes": ("routing.view_routechange", lambda: list(RouteChange.objects.order_by("-id")[:SHOWN])),

@@ -11,7 +11,7 @@ from routing.admin_site import site
 from routing.audit import verify_chain
 from routing.differences import differences
 from routing.models import RouteChange
-from routing.showing import difference_table
+from routing.showing import difference_table, moment
 
 CHECKED_AT_ONCE = 2_000
 """A longer trail is verified on demand: 100,000 rows take seconds."""
@@ -21,12 +21,12 @@ CHECKED_AT_ONCE = 2_000
 class RouteChangeAdmin(ReadOnlyAdmin):
     """Read-only for everybody, the database included."""
 
-    list_display = ["at", "action", "subject", "tenant_id", "env", "actor", "rationale"]
+    list_display = ["when", "action", "subject", "where", "actor", "rationale"]
     list_filter = ["action", "env", "resource_kind"]
     search_fields = ["actor", "subject", "tenant_id", "rationale", "request_id"]
     date_hierarchy = "at"
     fields = [
-        "at",
+        "when",
         "action",
         "subject",
         "difference",
@@ -41,8 +41,20 @@ class RouteChangeAdmin(ReadOnlyAdmin):
         "previous_hash",
         "hash",
     ]
-    readonly_fields = ["difference"]
+    readonly_fields = ["difference", "when"]
     change_list_template = "admin/routing/routechange/change_list.html"
+
+    @admin.display(description="when", ordering="id")
+    def when(self, change: RouteChange) -> SafeString:
+        """When it was made."""
+        return moment(change.at)
+
+    @admin.display(description="where")
+    def where(self, change: RouteChange) -> str:
+        """Whose routes it is about."""
+        parts = [change.tenant_id, change.env, change.project_id]
+        place = "/".join(part for part in parts if part) or "-"
+        return f"{change.resource_kind} in {place}" if change.resource_kind else place
 
     @admin.display(description="what changed")
     def difference(self, change: RouteChange) -> SafeString:

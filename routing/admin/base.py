@@ -4,15 +4,19 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
+from django.utils.http import urlencode
 from django.utils.text import capfirst
 
 from northstar.errors import ForbiddenEndpoint, NorthstarError, StrategyLocked, VersionConflict
+from routing.admin_site import attempt_of
 from routing.audit import Cause
+from routing.denials import record_denial
 
 if TYPE_CHECKING:
     AnyModelAdmin = admin.ModelAdmin[Any]
@@ -122,6 +126,7 @@ class ChangesAdmin(TitledAdmin):
         try:
             return super().changeform_view(request, object_id, form_url, extra_context)
         except NorthstarError as refusal:
+            denied(request, refusal)
             setattr(request, _REFUSAL, refusal)
             return super().changeform_view(request, object_id, form_url, extra_context)
 
@@ -144,7 +149,17 @@ class ChangesAdmin(TitledAdmin):
         except NorthstarError as refusal:
             return self._refused(request, refusal)
 
+    def audit_subject(self, object_id: str) -> str:
+        """Return what the audit trail calls a row."""
+        return f"{self.opts.model_name}:{object_id}"
+
+    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
+        """Show the row's part of the audit trail: Django's own history knows only of the admin."""
+        trail = reverse("admin:routing_routechange_changelist")
+        return HttpResponseRedirect(f"{trail}?{urlencode({'subject': self.audit_subject(unquote(object_id))})}")
+
     def _refused(self, request: HttpRequest, refusal: NorthstarError) -> HttpResponse:
+        denied(request, refusal)
         self.message_user(request, told(refusal), messages.ERROR)
         return HttpResponseRedirect(reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist"))
 
@@ -182,6 +197,11 @@ def cause_of(request: HttpRequest, rationale: str = "", *, override: bool = Fals
         rationale=rationale,
         may_override=override and may_override(request),
     )
+
+
+def denied(request: HttpRequest, refusal: NorthstarError) -> None:
+    """Record in the trail that somebody was refused, where that is a denial."""
+    record_denial(attempt_of(request), refusal)
 
 
 def may_override(request: HttpRequest) -> bool:

@@ -17,6 +17,7 @@ from routing.admin.base import (
     Refusable,
     RefusableForm,
     cause_of,
+    denied,
     may_override,
     moment_filter,
 )
@@ -86,6 +87,7 @@ def lock(route_admin: AnyModelAdmin, request: HttpRequest, route_id: int) -> Htt
         try:
             lock_route(route_id, reason=given["reason"], until=given["until"], cause=cause_of(request))
         except NorthstarError as refusal:
+            denied(request, refusal)
             form.show(refusal)
         else:
             route_admin.message_user(request, "Locked: nothing may move this route now.", messages.SUCCESS)
@@ -170,9 +172,13 @@ class StrategyLockAdmin(ChangesAdmin):
     ) -> HttpResponse:
         """Show a lock, with the way to release it for those who may try."""
         row = StrategyLock.objects.filter(pk=object_id).first() if object_id.isdecimal() else None
-        may = row is not None and is_active(row) and request.user.has_perm("routing.change_strategylock")  # type: ignore[union-attr]
+        may = row is not None and is_active(row) and request.user.has_perm("routing.change_strategylock")
         context = {"may_release": may, **(extra_context or {})}
         return super().change_view(request, object_id, form_url, context)
+
+    def audit_subject(self, object_id: str) -> str:
+        """Return what the audit trail calls a lock."""
+        return f"lock:{object_id}"
 
     def save_model(self, request: HttpRequest, obj: StrategyLock, form: Any, change: bool) -> None:
         """Lock the environment."""
@@ -191,6 +197,7 @@ class StrategyLockAdmin(ChangesAdmin):
             try:
                 unlock(lock_id, cause_of(request, form.cleaned_data["rationale"], override=True))
             except NorthstarError as refusal:
+                denied(request, refusal)
                 form.show(refusal)
             else:
                 self.message_user(request, f"Released: {row}.", messages.SUCCESS)

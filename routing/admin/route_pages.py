@@ -1,6 +1,6 @@
 """What the pages about one route share: the route or a 404, the right to do it, and the frame around it."""
 
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.contrib.admin.helpers import AdminForm
@@ -9,7 +9,7 @@ from django.http import Http404, HttpRequest
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
-from routing.admin.base import AnyModelAdmin
+from routing.admin.base import AnyModelAdmin, AnyModelForm
 from routing.admin.switch_form import Fieldset
 from routing.changes.lock_reach import Place, active_locks
 from routing.models import Route
@@ -26,7 +26,7 @@ def route_or_404(request: HttpRequest, route_id: int, permission: str) -> Route:
 
 def require(request: HttpRequest, *permissions: str) -> None:
     """Raise PermissionDenied unless whoever asks may do all of this."""
-    if not request.user.has_perms([f"routing.{name}" for name in permissions]):  # type: ignore[union-attr]  # staff only
+    if not request.user.has_perms([f"routing.{name}" for name in permissions]):
         raise PermissionDenied
 
 
@@ -48,7 +48,7 @@ def page(
 
 def shown(form: forms.BaseForm, fieldsets: list[Fieldset], admin: AnyModelAdmin) -> AdminForm:
     """Return the form as the admin's own templates show one."""
-    return AdminForm(form, fieldsets, {}, (), model_admin=admin)
+    return AdminForm(cast("AnyModelForm", form), fieldsets, {}, (), model_admin=admin)
 
 
 def address(name: str, *parts: object) -> str:

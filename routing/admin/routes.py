@@ -15,6 +15,7 @@ from django.views.decorators.http import require_POST
 from routing.admin import history, locks, probing, switching
 from routing.admin.base import AnyModelForm, ChangesAdmin, cause_of
 from routing.admin.config_fields import config_groups
+from routing.admin.diagnosis import diagnosis
 from routing.admin.route_form import RATIONALE, SEEN_REVISION, RouteForm, config_of, route_form
 from routing.admin.route_list import RouteList
 from routing.admin.route_pages import address
@@ -108,8 +109,8 @@ class RouteAdmin(RouteList, ChangesAdmin):
     def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> HttpResponse:
         """Show the form, below the locks that hold the route."""
         route = kwargs.get("obj")
-        held = active_locks(Place.of(route)) if route else []
-        return super().render_change_form(request, {**context, "locks": held, "route": route}, *args, **kwargs)
+        about = {"locks": active_locks(Place.of(route)), "diagnosis": diagnosis(route), "route": route} if route else {}
+        return super().render_change_form(request, {**context, **about}, *args, **kwargs)
 
     @admin.action(description="Switch, after a dry run (one route)", permissions=["change"])
     def switch_selected(self, request: HttpRequest, queryset: QuerySet[Route]) -> HttpResponse | None:
@@ -140,6 +141,13 @@ class RouteAdmin(RouteList, ChangesAdmin):
             said.append(f"Create what its service needs: python manage.py {command}")
         if said:
             self.message_user(request, " ".join(said), messages.INFO)
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """Name the routes alone: what is known of their health goes with them, and their data stays."""
+        named: list[Any]
+        named, counts, permissions, protected = super().get_deleted_objects(objs, request)
+        routes = {name: count for name, count in counts.items() if name == self.opts.verbose_name_plural}
+        return [one for one in named if not isinstance(one, list)], routes, permissions, protected
 
     def delete_model(self, request: HttpRequest, obj: Route) -> None:
         """Delete the route; the data behind it stays where it is."""

@@ -7,7 +7,7 @@ from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 
 from northstar.errors import NorthstarError, NotFound
-from routing.admin.base import AnyModelAdmin, Refusable, next_step, told
+from routing.admin.base import AnyModelAdmin, Refusable, denied, next_step, told
 from routing.admin.planned import Planned, opened
 from routing.admin.route_form import SEEN_REVISION
 from routing.admin.route_pages import address, page, route_or_404, shown
@@ -49,6 +49,7 @@ def confirm(admin: AnyModelAdmin, request: HttpRequest, route_id: int) -> HttpRe
     try:
         done = opened(request, route_id, request.POST.get(SEALED, "")).carry_out(request)
     except NorthstarError as refusal:
+        denied(request, refusal)
         admin.message_user(request, told(refusal), messages.ERROR)
         return HttpResponseRedirect(address("switch", route_id))
     if done.revision == route.revision:
