@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 
-from routing.admin.base import ReadOnlyAdmin
+from routing.admin.base import NamedValues, ReadOnlyAdmin
 from routing.admin_site import site
 from routing.audit import verify_chain
 from routing.differences import differences
@@ -22,7 +22,7 @@ class RouteChangeAdmin(ReadOnlyAdmin):
     """Read-only for everybody, the database included."""
 
     list_display = ["when", "action", "subject", "where", "actor", "rationale"]
-    list_filter = ["action", "env", "resource_kind"]
+    list_filter = ["action", ("env", NamedValues), ("resource_kind", NamedValues)]
     search_fields = ["actor", "subject", "tenant_id", "rationale", "request_id"]
     date_hierarchy = "at"
     fields = [

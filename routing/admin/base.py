@@ -86,6 +86,12 @@ class RefusableForm(Refusable, AnyModelForm):
         return cleaned
 
 
+def moment_field(label: str, help_text: str) -> forms.DateTimeField:
+    """Return an optional field for a time in UTC, as the browser's own one."""
+    widget = forms.DateTimeInput(attrs={"type": "datetime-local"})
+    return forms.DateTimeField(required=False, label=label, help_text=help_text, widget=widget)
+
+
 def moment_filter(field: str, title: str, *, missing: str, present: str) -> type[admin.SimpleListFilter]:
     """Return a filter on whether something has happened, in words: `field` is the time at which it did."""
 
@@ -101,6 +107,14 @@ def moment_filter(field: str, title: str, *, missing: str, present: str) -> type
 
     MomentFilter.title = title
     return MomentFilter
+
+
+class NamedValues(admin.AllValuesFieldListFilter):
+    """A filter on the values that a field has, without the empty one: a link needs a name."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.lookup_choices = self.lookup_choices.exclude(**{self.field_path: ""})
 
 
 class TitledAdmin(AnyModelAdmin):

@@ -12,7 +12,7 @@ from django.utils.cache import add_never_cache_headers
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from routing.admin.base import UNKNOWN_TENANT, ChangesAdmin, RefusableForm, cause_of, moment_filter
+from routing.admin.base import UNKNOWN_TENANT, ChangesAdmin, RefusableForm, cause_of, moment_field, moment_filter
 from routing.admin_site import site
 from routing.keys import SCOPES, is_active, issue_key, revoke_key
 from routing.models import ApiKey
@@ -35,6 +35,8 @@ class ApiKeyForm(RefusableForm):
         required=False,
         help_text="Separated by spaces or commas, such as: dev staging. Empty means all.",
     )
+
+    expires_at = moment_field("Expires", "In UTC. Empty: never.")
 
     class Meta:
         model = ApiKey

@@ -19,6 +19,7 @@ from routing.admin.base import (
     cause_of,
     denied,
     may_override,
+    moment_field,
     moment_filter,
 )
 from routing.admin.route_pages import address, page, require, route_or_404, shown
@@ -31,12 +32,6 @@ from routing.showing import QUIET, WARN, moment, state
 UNTIL_HELP = "In UTC. Empty: until somebody releases it."
 
 
-def until_field() -> forms.DateTimeField:
-    """When a lock ends by itself."""
-    widget = forms.DateTimeInput(attrs={"type": "datetime-local"})
-    return forms.DateTimeField(required=False, label="Until", help_text=UNTIL_HELP, widget=widget)
-
-
 class LockForm(Refusable, forms.Form):
     """Why a route must stay where it is, and how long."""
 
@@ -45,13 +40,13 @@ class LockForm(Refusable, forms.Form):
         required=False,
         help_text="Whoever is refused reads this: say what is going on, and whom to ask.",
     )
-    until = until_field()
+    until = moment_field("Until", UNTIL_HELP)
 
 
 class EnvLockForm(RefusableForm):
     """The same for all routes of a tenant's environment."""
 
-    until = until_field()
+    until = moment_field("Until", UNTIL_HELP)
 
     class Meta:
         model = StrategyLock

@@ -144,9 +144,9 @@ class RouteAdmin(RouteList, ChangesAdmin):
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         """Name the routes alone: what is known of their health goes with them, and their data stays."""
-        named: list[Any]
-        named, counts, permissions, protected = super().get_deleted_objects(objs, request)
+        found, counts, permissions, protected = super().get_deleted_objects(objs, request)
         routes = {name: count for name, count in counts.items() if name == self.opts.verbose_name_plural}
+        named: list[Any] = list(found)  # what goes with a route is a list of its own
         return [one for one in named if not isinstance(one, list)], routes, permissions, protected
 
     def delete_model(self, request: HttpRequest, obj: Route) -> None:

@@ -47,8 +47,8 @@ def chromium() -> Program:
 def _unpacked() -> Path:
     """Return the folder of the unpacked browser. Processes that ask at the same time wait for the first."""
     package = Path(installed(PACKAGE))
-    version = json.loads((package / "package.json").read_text())["version"]
-    folder = (home() / "chromium" / version).resolve()
+    version = str(json.loads((package / "package.json").read_text())["version"])
+    folder: Path = (home() / "chromium" / version).resolve()
     folder.parent.mkdir(exist_ok=True)
     with (folder.parent / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -112,7 +112,7 @@ if (backend?.dataset.primitives) {
   const serves = JSON.parse(backend.dataset.serves);
   const groups = document.querySelectorAll("fieldset.northstar-config");
 
-  const show = () => {
+  const show = (changed) => {
     const primitive = primitives[kind ? kind.value : backend.dataset.kind];
     for (const option of backend.options) {
       option.disabled = Boolean(option.value) && !option.selected && !serves[option.value].includes(primitive);
@@ -120,11 +120,11 @@ if (backend?.dataset.primitives) {
     for (const group of groups) {
       const chosen =
         group.classList.contains(`backend-${backend.value}`) && group.classList.contains(`primitive-${primitive}`);
-      group.hidden = !chosen && !group.querySelector(".errorlist");
+      group.hidden = !chosen && (changed || !group.querySelector(".errorlist"));
     }
   };
 
-  backend.addEventListener("change", show);
-  kind?.addEventListener("change", show);
-  show();
+  backend.addEventListener("change", () => show(true));
+  kind?.addEventListener("change", () => show(true));
+  show(false);
 }
