@@ -54,18 +54,24 @@ class Server:
 
 @contextmanager
 def running(
-    name: str, command: Command, answers: Answers, *, user: int | None = None, stop: signal.Signals = signal.SIGTERM
+    name: str,
+    command: Command,
+    answers: Answers,
+    *,
+    at: int | None = None,
+    user: int | None = None,
+    stop: signal.Signals = signal.SIGTERM,
 ) -> Iterator[Server]:
     """Start `command(port)`, wait until `answers(port)`, and stop it at the end; on a thread that outlives the server.
 
-    It runs as `user` where one is given, and is asked to end by the signal `stop`.
+    It listens `at` a port and runs as `user` where these are given, and is asked to end by the signal `stop`.
 
     A server that ends before it answers is tried again at another port, as somebody else may have taken its own.
     Raises ServerFailed after 3 attempts, or when there is no answer within 30 seconds.
     """
     with tempfile.TemporaryFile() as log:
         for _ in range(ATTEMPTS):
-            port = free_port()
+            port = at or free_port()
             with _process(command(port), log, user, stop) as process:
                 if _is_ready(process, partial(answers, port)):
                     yield Server(name, port, process.pid)

