@@ -26,7 +26,7 @@ FIRST_PAUSE_SECONDS: Final = 0.1
 LONGEST_PAUSE_SECONDS: Final = 10.0
 ANSWER_SECONDS: Final = 2.0
 """For Redis to answer a call, after which it counts as away."""
-LISTEN_SECONDS: Final = 1.0
+LISTEN_SECONDS: Final = 0.5
 """How long the listener waits at a time; it notices that it is to stop in between."""
 MOST_WAITING: Final = 10_000
 """Notices that wait to be sent; more are dropped, as hints may be."""
@@ -150,9 +150,18 @@ class Notices:
             for call in self._on_connect:
                 call()
         elif message["type"] == "message":
-            sender, topic, text = json.loads(message["data"])
+            sender, topic, text = _parsed(message["data"])
             if sender != self._me and topic in self._handlers:
                 self._handlers[topic](text)
+
+
+def _parsed(data: bytes) -> tuple[str, str, str]:
+    """Sender, topic and text; of what nobody of ours has sent, empty ones."""
+    try:
+        sender, topic, text = json.loads(data)
+    except (ValueError, TypeError):  # no JSON, no UTF-8, or of another form
+        return "", "", ""
+    return str(sender), str(topic), str(text)
 
 
 def _client(url: str) -> "Redis":

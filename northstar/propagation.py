@@ -56,5 +56,9 @@ def _look_again(_text: str = "") -> None:
 
 
 def _wake_stream(text: str) -> None:
-    *scope, stream_id = json.loads(text)
-    events_elsewhere.send(sender=None, scope=Scope(*scope), stream_id=stream_id)
+    try:
+        *parts, stream_id = json.loads(text)
+        scope = Scope(*parts)
+    except (ValueError, TypeError):  # of another release, during an upgrade
+        return
+    events_elsewhere.send(sender=None, scope=scope, stream_id=stream_id)

@@ -29,10 +29,13 @@ class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Price(_Table):
+class _Entry(_Table):
+    backend_type: str
+
+
+class Price(_Entry):
     """What `per` of a measure (`storage.usage`) cost on a backend. `date` may be a day, a month or a year; None: undated."""
 
-    backend_type: str
     measure: str
     per: Annotated[int, Field(gt=0)]
     price: Annotated[Decimal, Field(ge=0)]
@@ -49,10 +52,9 @@ class Price(_Table):
         return (datetime.now(UTC).date() - date(year, month, day)).days
 
 
-class Reason(_Table):
+class Reason(_Entry):
     """Why a backend has no price."""
 
-    backend_type: str
     reason: str
 
 

@@ -37,6 +37,7 @@ def test_a_route_is_probed_once_per_interval(route, settings):
     assert probed() == []
     row = RouteHealth.objects.get()
     assert (row.ok, row.state, row.failures, row.probed_revision) == (True, "ok", 0, 1)
+    assert row.probed_at
     assert row.next_probe_at - row.probed_at == timedelta(seconds=settings.NORTHSTAR_PROBE_SECONDS)
     RouteHealth.objects.update(next_probe_at=datetime.now(UTC))
     assert probed() == [route.pk]
@@ -63,6 +64,7 @@ def test_a_failing_route_is_probed_with_growing_pauses_and_recovers(route, setti
         RouteHealth.objects.update(next_probe_at=datetime.now(UTC))
         assert probed() == [route.pk]
         row = RouteHealth.objects.get()
+        assert row.probed_at
         pauses.append((row.next_probe_at - row.probed_at).seconds)
     assert pauses == [60, 120, 240, 480, 480]
     assert (row.state, row.error_code, row.failures) == ("failing", "FORBIDDEN_ENDPOINT", 5)

@@ -58,7 +58,8 @@ def test_operations_bytes_and_units_of_a_route_are_counted(route, table):
     assert (seen.used["documents_read"], seen.used["read_units"]) == (1, 2)  # of 4 KiB
     assert 5100 < seen.used["bytes_in"] < 5500
     assert 5000 < seen.used["bytes_out"] < 5200
-    assert 0 < seen.p50 <= seen.p95 <= seen.p99
+    assert seen.p50
+    assert sorted([seen.p50, seen.p95 or 0, seen.p99 or 0]) == [seen.p50, seen.p95, seen.p99]
 
 
 def test_objects_count_their_own_units(acme):
@@ -149,8 +150,8 @@ def test_usage_of_a_month_ago_is_forgotten(route):
 def test_percentiles_lie_in_the_place_that_holds_them():
     fast, slow = LATENCY_SECONDS.index(0.001), LATENCY_SECONDS.index(0.2)
     latency = {fast: 98, slow: 2}
-    assert 0.5 < percentile(latency, 0.5) <= 1
-    assert 100 < percentile(latency, 0.99) <= 200
+    assert percentile(latency, 0.5) == pytest.approx(0.5 + 0.5 * 50 / 98, abs=0.001)
+    assert percentile(latency, 0.99) == pytest.approx(150)
     assert percentile({}, 0.5) is None
     assert percentile({len(LATENCY_SECONDS): 1}, 0.5) == 20_000  # beyond the last place: at least that
 
