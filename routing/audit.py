@@ -46,6 +46,8 @@ class Cause:
     rationale: str = ""
     may_switch: bool = True
     """Whether the change may move data to another place; writing routes alone is a lesser right."""
+    may_override: bool = False
+    """Whether the actor may pass a strategy lock and asks to. Nobody passes one by accident: it also takes a rationale."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +81,12 @@ def record(
     *,
     before: dict[str, Any] | None = None,
     after: dict[str, Any] | None = None,
+    moves_snapshot: bool = True,
 ) -> RouteChange:
     """Append one row and move the snapshot revision on, in the caller's transaction. `before` and `after` hold no secret.
 
-    `state` is what `lock` returned. Ids count the rows of the trail: they are hashed in that order, and no id is left out.
+    `state` is what `lock` returned. Ids count the rows of the trail: they are hashed in that order, and no id is left out. A row
+    that changes nothing that a snapshot holds leaves the revision where it is, and wakes nobody.
     """
     change = RouteChange(
         pk=state.audit_rows + 1,
@@ -103,11 +107,12 @@ def record(
     )
     change.hash = row_hash(change)
     change.save(force_insert=True)
-    state.revision += 1
+    state.revision += 1 if moves_snapshot else 0
     state.audit_rows = change.pk
     state.audit_head = change.hash
     state.save()
-    transaction.on_commit(partial(_announce, change))
+    if moves_snapshot:
+        transaction.on_commit(partial(_announce, change))
     return change
 
 

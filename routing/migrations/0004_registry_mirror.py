@@ -18,7 +18,7 @@ def number(apps: Any, _schema_editor: Any) -> None:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("routing", "0002_append_only_and_seeds")]
+    dependencies = [("routing", "0003_strategy_locks")]
 
     operations = [
         migrations.CreateModel(

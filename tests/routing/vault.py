@@ -9,6 +9,7 @@ from northstar.modes import LAB
 from routing.resolve import ResolvedRoute, driver_config
 from storage.config import BackendConfig, Secret
 from storage.documents import Limits
+from storage.errors import BackendUnavailable
 from storage.registry import CLOUD, DOCUMENTS, Backend
 
 CANARY = "canary-5f1d7c3a"
@@ -31,6 +32,13 @@ class VaultDocuments:
         """Refuse a place that only a lab may have, as a driver refuses what its mode does not allow."""
         if config.place == "lab only" and mode != LAB:
             raise InvalidConfig(f"The place is not allowed in mode {mode}.", fix="Choose another place.")
+
+        self._place = config.place
+
+    def ping(self) -> None:
+        """Answer, unless the place is one that cannot be reached."""
+        if self._place == "unreachable":
+            raise BackendUnavailable("The vault does not answer.")
 
     def close(self) -> None:
         """Nothing was opened."""
