@@ -202,6 +202,11 @@ class OutboxEntry(models.Model):
         verbose_name_plural = "outbox entries"
         indexes = [
             models.Index(fields=["id"], name="outbox_waiting", condition=models.Q(delivered_at__isnull=True)),
+            models.Index(
+                fields=["tenant_id", "env", "stream_id", "id"],
+                name="outbox_waiting_for_stream",
+                condition=models.Q(delivered_at__isnull=True),
+            ),
         ]
         constraints = [
             models.UniqueConstraint(fields=["change", "tenant_id", "stream_id"], name="one_delivery_per_stream")
@@ -209,6 +214,27 @@ class OutboxEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.payload.get('action', 'event')} to {self.stream_id} of {self.tenant_id}/{self.env}"
+
+
+class RegistryMirror(models.Model):
+    """The one row that says how far the routing registry mirrors this database, as the relay last saw it, and what holds it up.
+
+    The registry's own anchor is the truth, and where the relay goes on: this row is for people and for pauses.
+    """
+
+    ROW: Final = 1
+
+    mirrored = models.PositiveBigIntegerField(default=0)
+    mirrored_at = models.DateTimeField(null=True)
+    attempts = models.PositiveIntegerField(default=0)
+    next_attempt_at = models.DateTimeField(null=True)
+    last_error = models.TextField(blank=True)
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=models.Q(id=1), name="one_registry_mirror")]
+
+    def __str__(self) -> str:
+        return f"mirrored up to audit row {self.mirrored}"
 
 
 class StrategyLock(models.Model):
@@ -243,7 +269,8 @@ class StrategyLock(models.Model):
 class SnapshotRevision(models.Model):
     """The one row that every change locks first: it orders them all, and tells other processes to reload.
 
-    `audit_rows` and `audit_head` remember the end of the audit chain, so that rows cut off its tail are missed.
+    `audit_rows` (the number of the last row) and `audit_head` (its hash) remember the end of the audit chain, so that rows cut
+    off its tail are missed.
     """
 
     ROW: Final = 1

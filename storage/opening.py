@@ -42,13 +42,18 @@ def open_store(kind: str, context: RequestContext) -> Any:
     fallback. The store stays on the route revision that it was opened with: open one per request.
     """
     route = resolve(kind, context)
-    adapter = _adapter(route, context.mode)
+    served_by = ServedBy(route.id, route.revision, route.backend_type)
+    return store_over(kind, context, _adapter(route, context.mode), served_by)
+
+
+def store_over(kind: str, context: RequestContext, adapter: Adapter, served_by: ServedBy) -> Any:
+    """Return the kind's store over an adapter that somebody built for it, inside the context's scope."""
     definition = KINDS[kind]
     guarded = GuardedDocuments if definition.primitive == DOCUMENTS else GuardedBlobs
     store = guarded(
         adapter.driver,
         scope=Scope.of(context),
-        served_by=ServedBy(route.id, route.revision, route.backend_type),
+        served_by=served_by,
         kind=kind,
         secrets=adapter.secrets,
         lease=adapter,

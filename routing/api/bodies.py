@@ -185,11 +185,14 @@ class ProbeOut(BaseModel):
 
 
 class ChainOut(BaseModel):
-    """Whether the hash chain holds. Where it breaks, and how long it is, is for operators."""
+    """Whether the hash chain holds. Where it breaks, how long it is, and up to which row it is confirmed, is for operators."""
 
     ok: bool
     reason: str
     rows: int | None
+    anchored: int | None = Field(
+        description="The last row that something outside of the database confirms; 0 for none."
+    )
     first_broken: str | None
 
 

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from django.db import connection
 
 from northstar.errors import VersionConflict
-from routing.audit import verify_chain
+from routing.chain import verify_chain
 from routing.changes import RouteUpdate, create_route, put_route, update_route
 from routing.models import OutboxEntry, Route, RouteChange, SnapshotRevision
 from tests.routing.conftest import CAUSE, draft

@@ -12,6 +12,7 @@ from routing.denials import ACCESS_DENIED
 from routing.keys import SCOPES, issue_key
 from routing.models import Route, RouteChange
 from routing.resolve import invalidate
+from storage.registry import KINDS
 from tests.routing.conftest import CAUSE, draft
 from tests.routing.vault import CANARY
 
@@ -337,7 +338,7 @@ def test_the_chain_is_verified_for_everybody_and_counted_for_operators(ours, ope
 def test_kinds_tell_backends_schemas_and_limits(ours, initech, caller):
     kinds = {kind["resource_kind"]: kind for kind in ours.get("/api/v1/routing/kinds").json()["items"]}
     backends = {backend["backend_type"]: backend for backend in kinds["tabular_store"]["backends"]}
-    assert set(kinds) == {"event_stream", "object_store", "tabular_store"}
+    assert set(kinds) == set(KINDS)
     assert backends["vault"]["config_schema"]["required"] == ["place"]
     assert backends["vault"]["config_schema"]["properties"]["place"]["description"] == "Where the data lies."
     assert backends["vault"]["limits"]["ordered_scan"] is True
