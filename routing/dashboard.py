@@ -6,14 +6,15 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, PermissionsMixin
-from django.db.models import Count, Max, Min, Q
+from django.db.models import Count, Q
 from django.db.models.functions import TruncDate
 
 from routing.changes.lock_reach import is_active, perhaps_active
 from routing.charts import Bar, Column, bars, columns
 from routing.health_models import RouteHealth, ServerProcess
-from routing.models import ApiKey, OutboxEntry, Route, RouteChange, SnapshotRevision, StrategyLock
+from routing.models import ApiKey, Route, RouteChange, SnapshotRevision, StrategyLock
 from routing.operations.processes import server_processes
+from routing.operations.relay_state import REGISTRY, Destination, relay_state
 from storage.registry import BACKENDS, KINDS
 
 SHOWN: Final = 6
@@ -36,25 +37,13 @@ class Routes:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """Events that wait for one stream."""
-
-    tenant_id: str
-    env: str
-    stream_id: str
-    rows: int
-    since: datetime
-    attempts: int
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class Outbox:
-    """What the relay still owes, stream by stream, the longest wait first."""
+class Relay:
+    """What the relay still owes: `held` are the destinations, the longest wait first, `registry` is the mirror of the routes."""
 
     waiting: int
     since: datetime | None
-    held: list[Held]
+    held: list[Destination]
+    registry: Destination
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +100,13 @@ def routes() -> Routes:
     return Routes(total, disabled, bars(by_kind), used)
 
 
-def outbox() -> Outbox:
-    """Sum up what waits."""
-    groups = OutboxEntry.objects.filter(delivered_at=None).order_by().values("tenant_id", "env", "stream_id")
-    sums = groups.annotate(rows=Count("id"), since=Min("created_at"), attempts=Max("attempts"), why=Max("last_error"))
-    held = sorted((Held(**row) for row in sums), key=lambda one: one.since)
-    return Outbox(sum(one.rows for one in held), held[0].since if held else None, held[:SHOWN])
+def relay() -> Relay:
+    """Read what waits for streams and for the registry."""
+    states = relay_state()
+    held = sorted((one for one in states if one.oldest), key=Destination.lag, reverse=True)
+    registry = next(one for one in states if one.kind == REGISTRY)
+    events = sum(one.waiting for one in states if one.kind != REGISTRY)
+    return Relay(events, held[0].oldest if held else None, held[:SHOWN], registry)
 
 
 def activity(now: datetime) -> Activity:
@@ -179,7 +169,7 @@ def figures(person: Person) -> dict[str, object]:
         "failing": ("routing.view_route", failing),
         "processes": ("routing.view_route", processes),
         "locks": ("routing.view_strategylock", locks),
-        "outbox": ("routing.view_outboxentry", outbox),
+        "relay": ("routing.view_outboxentry", relay),
         "activity": ("routing.view_routechange", lambda: activity(now)),
         "changes": ("routing.view_routechange", lambda: list(RouteChange.objects.order_by("-id")[:SHOWN])),
         "expiring": ("routing.view_apikey", lambda: expiring_keys(now)),

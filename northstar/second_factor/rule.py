@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 from allauth.account.decorators import reauthentication_required
 from allauth.account.internal.flows.login import get_authentication_records
+from allauth.account.internal.flows.reauthentication import is_reauthentication_required
 from allauth.mfa.models import Authenticator
 from allauth.mfa.utils import is_mfa_enabled
 from django.conf import settings
@@ -44,6 +45,11 @@ def next_step(request: HttpRequest) -> str:
     if not has_factor(request.user):
         return reverse("mfa_activate_totp")
     return f"{reverse('mfa_reauthenticate')}?{urlencode({'next': reverse('admin:index')})}"
+
+
+def has_fresh_proof(request: HttpRequest) -> bool:
+    """Whether this session's person has confirmed the factor within FRESH, or the rule does not hold."""
+    return not is_required() or not is_reauthentication_required(request)
 
 
 def fresh_proof_required(view: View) -> View:

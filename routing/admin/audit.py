@@ -67,5 +67,11 @@ class RouteChangeAdmin(ReadOnlyAdmin):
         asked = request.method == "POST" and "verify_chain" in request.POST
         rows = RouteChange.objects.count()
         chain = verify_trail() if asked else verify_chain() if rows <= CHECKED_AT_ONCE else None
-        context = {"title": "Audit trail", "chain": chain, "chain_rows": rows, **(extra_context or {})}
+        context = {
+            "title": "Audit trail",
+            "chain": chain,
+            "chain_rows": rows,
+            "anchors_asked": asked,
+            **(extra_context or {}),
+        }
         return super().changelist_view(request, context)

@@ -13,7 +13,8 @@ from django.urls import reverse
 from django.utils.http import urlencode
 from django.utils.text import capfirst
 
-from northstar.errors import ForbiddenEndpoint, NorthstarError, StrategyLocked, VersionConflict
+from northstar.errors import Forbidden, ForbiddenEndpoint, NorthstarError, StrategyLocked, VersionConflict
+from northstar.second_factor.rule import has_fresh_proof
 from routing.admin_site import attempt_of
 from routing.audit import Cause
 from routing.denials import record_denial
@@ -31,6 +32,7 @@ UNKNOWN_TENANT = {"invalid_choice": "There is no tenant “%(value)s”. Choose 
 
 
 _NEXT_STEPS: Final = {
+    Forbidden.code: "Use the route's Switch page: it asks you to confirm that it is you.",
     StrategyLocked.code: (
         "Ask the lock's owner to release it, or wait for its end. Whoever may override locks ticks the box, and says why."
     ),
@@ -209,6 +211,7 @@ def cause_of(request: HttpRequest, rationale: str = "", *, override: bool = Fals
         actor=f"user:{request.user.get_username()}",
         request_id=request.headers.get("X-Request-Id", ""),
         rationale=rationale,
+        may_switch=has_fresh_proof(request),
         may_override=override and may_override(request),
     )
 

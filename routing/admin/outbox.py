@@ -9,7 +9,7 @@ from django.utils.safestring import SafeString
 
 from routing.admin.base import ReadOnlyAdmin, moment_filter
 from routing.admin_site import site
-from routing.dashboard import outbox
+from routing.dashboard import relay
 from routing.models import OutboxEntry
 from routing.showing import QUIET, WARN, moment, state
 
@@ -50,5 +50,5 @@ class OutboxEntryAdmin(ReadOnlyAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Show the list below what waits, stream by stream."""
-        context = {"title": "Events on their way", "outbox": outbox(), **(extra_context or {})}
+        context = {"title": "Events on their way", "relay": relay(), **(extra_context or {})}
         return super().changelist_view(request, context)

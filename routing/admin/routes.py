@@ -12,13 +12,14 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 
+from northstar.second_factor.rule import fresh_proof_required
 from routing.admin import history, locks, probing, switching
 from routing.admin.base import AnyModelForm, ChangesAdmin, cause_of
 from routing.admin.config_fields import config_groups
 from routing.admin.diagnosis import diagnosis
 from routing.admin.route_form import RATIONALE, SEEN_REVISION, RouteForm, config_of, route_form
 from routing.admin.route_list import RouteList
-from routing.admin.route_pages import address
+from routing.admin.route_pages import address, confirmed
 from routing.admin_site import site
 from routing.changes import create_route, delete_route, update_route
 from routing.changes.lock_reach import Place, active_locks
@@ -45,9 +46,9 @@ class RouteAdmin(RouteList, ChangesAdmin):
     def get_urls(self) -> list[URLPattern]:
         """Return Django's pages and those about one route."""
         pages = (
-            ("switch/", partial(switching.switch, self), "switch"),
-            ("confirm/", require_POST(partial(switching.confirm, self)), "confirm"),
-            ("rollback/<int:revision>/", partial(switching.roll_back, self), "rollback"),
+            ("switch/", confirmed(partial(switching.switch, self)), "switch"),
+            ("confirm/", require_POST(fresh_proof_required(partial(switching.confirm, self))), "confirm"),
+            ("rollback/<int:revision>/", confirmed(partial(switching.roll_back, self)), "rollback"),
             ("lock/", partial(locks.lock, self), "lock"),
             ("probe/", require_POST(partial(probing.probe, self)), "probe"),
             ("history/", partial(history.history, self), "history"),

@@ -225,7 +225,7 @@ def test_the_history_of_a_route_is_its_part_of_the_trail(boss, acme):
     route = create_route(draft(), CAUSE)
     create_route(draft(env="prod"), CAUSE)
     response = boss.get(f"/admin/routing/route/{route.pk}/history/", follow=True)
-    assert [change.route_id for change in response.context["cl"].queryset] == [route.pk]
+    assert [item["change"].route_id for item in response.context["changes"]] == [route.pk]
 
 
 def test_the_list_costs_the_same_queries_for_many_routes(boss, acme, django_assert_max_num_queries):
