@@ -24,6 +24,12 @@ NORTHSTAR_SECRETS_DIR: Path = Path(env.str("NORTHSTAR_SECRETS_DIR", default="") 
 """The folder that a `file:` secret reference reads from."""
 NORTHSTAR_SNAPSHOT_POLL_SECONDS: float = env.float("NORTHSTAR_SNAPSHOT_POLL_SECONDS", default=0.25)
 """How old a process's view of the routes may grow before it asks the database for the revision."""
+NORTHSTAR_PROBE_SECONDS: float = env.float("NORTHSTAR_PROBE_SECONDS", default=300.0)
+"""Between probes of a route that works; 0 leaves them to the command `probe_routes`."""
+NORTHSTAR_REPORT_SECONDS: float = env.float("NORTHSTAR_REPORT_SECONDS", default=15.0)
+"""Between the times that a process keeps what it counted, and says which routes it knows. A crash loses at most this much."""
+NORTHSTAR_PRICES_FILE: str = env.str("NORTHSTAR_PRICES_FILE", default="")
+"""A price table to use instead of the one that Northstar ships."""
 NORTHSTAR_WEB_THREADS: int = env.int("NORTHSTAR_WEB_THREADS", default=32)
 """Threads of one process that answer API and admin requests."""
 NORTHSTAR_METRICS_TOKEN: str = env.str("NORTHSTAR_METRICS_TOKEN", default="")
@@ -141,7 +147,8 @@ def shared_cache(address: str) -> dict[str, Any]:
 
 
 DJANGO_REDIS_LOG_IGNORED_EXCEPTIONS = True
-CACHES = {"default": shared_cache(env.str("REDIS_URL", default=""))}
+REDIS_URL: str = env.str("REDIS_URL", default="")
+CACHES = {"default": shared_cache(REDIS_URL)}
 
 # The API -----------------------------------------------------------------------------------------------------------------
 

@@ -11,7 +11,8 @@ from django.contrib.auth.models import User
 from django.core.management import call_command
 
 from northstar import doctor
-from northstar.doctor import ERROR, WARNING, Finding, examine
+from northstar.doctor import examine
+from northstar.findings import ERROR, WARNING, Finding
 from northstar.quickstart import ensure_filesystem_routes
 from routing.keys import issue_key
 from routing.models import OutboxEntry, Route, SnapshotRevision, Tenant
