@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import time_machine
 
 from northstar.errors import Forbidden, InvalidRequest
-from routing.audit import verify_chain
+from routing.chain import verify_chain
 from routing.changes import create_route, lock_env
 from routing.denials import ACCESS_DENIED, PER_ACTOR, WINDOW, Attempt, record_denial
 from routing.models import OutboxEntry, RouteChange, SnapshotRevision
