@@ -27,6 +27,7 @@ __all__ = [
     "is_active",
     "lock_env",
     "lock_route",
+    "lock_subject",
     "lock_summary",
     "pass_locks",
     "unlock",
@@ -129,7 +130,7 @@ def _lock(state: SnapshotRevision, place: Place, reason: str, until: datetime | 
         until=until,
         created_at=now,
     )
-    announce(audit.record(state, ROUTE_LOCKED, _subject(row), _because(cause, reason), after=lock_summary(row)))
+    announce(audit.record(state, ROUTE_LOCKED, lock_subject(row), _because(cause, reason), after=lock_summary(row)))
     return row
 
 
@@ -160,7 +161,7 @@ def _overrides(cause: Cause) -> bool:
 def _record_override(state: SnapshotRevision, locks: Sequence[StrategyLock], cause: Cause) -> None:
     for row in locks:
         summary = lock_summary(row)
-        announce(audit.record(state, ROUTE_LOCK_OVERRIDDEN, _subject(row), cause, before=summary, after=summary))
+        announce(audit.record(state, ROUTE_LOCK_OVERRIDDEN, lock_subject(row), cause, before=summary, after=summary))
 
 
 def _locked(locks: Sequence[StrategyLock], cause: Cause, rule: str) -> StrategyLocked:
@@ -197,7 +198,7 @@ def _release(state: SnapshotRevision, rows: Sequence[StrategyLock], cause: Cause
     for row in rows:
         before = lock_summary(row)
         _end(row, cause)
-        announce(audit.record(state, ROUTE_UNLOCKED, _subject(row), cause, before=before, after=lock_summary(row)))
+        announce(audit.record(state, ROUTE_UNLOCKED, lock_subject(row), cause, before=before, after=lock_summary(row)))
 
 
 def _end(row: StrategyLock, cause: Cause) -> None:
@@ -216,7 +217,8 @@ def _route(route_id: int) -> Route:
     return route
 
 
-def _subject(row: StrategyLock) -> Subject:
+def lock_subject(row: StrategyLock) -> Subject:
+    """Return a lock as the subject of a change."""
     return Subject(
         name=f"lock:{row.pk}",
         tenant_id=row.tenant_id,

@@ -41,7 +41,7 @@ def create_route(draft: RouteDraft, cause: Cause) -> Route:
     """
     with transaction.atomic():
         state = audit.lock()
-        tenant = _tenant(draft.tenant_id)
+        tenant = get_tenant(draft.tenant_id)
         admitted = admit(draft, tenant, None)
         if taken := _find(draft):
             raise AlreadyExists(
@@ -59,7 +59,7 @@ def put_route(draft: RouteDraft, cause: Cause, *, expected_revision: int | None 
     """
     with transaction.atomic():
         state = audit.lock()
-        tenant = _tenant(draft.tenant_id)
+        tenant = get_tenant(draft.tenant_id)
         stored = _find(draft)
         check_revision(stored, expected_revision)
         admitted = admit(draft, tenant, stored)
@@ -173,7 +173,8 @@ def check_revision(route: Route | None, expected: int | None) -> None:
         )
 
 
-def _tenant(tenant_id: str) -> Tenant:
+def get_tenant(tenant_id: str) -> Tenant:
+    """Return a tenant. Raises InvalidRequest when there is none."""
     tenant = Tenant.objects.filter(pk=tenant_id).first()
     if tenant is None:
         detail = f"There is no tenant {tenant_id!a}."

@@ -4,6 +4,7 @@ The trail is the queue: the registry's newest anchor says how far it was read, s
 any length costs no memory, and a registry on a new backend is filled from the beginning by itself.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -13,7 +14,7 @@ from django.db import transaction
 from northstar.errors import AlreadyExists, NorthstarError, VersionConflict
 from routing import audit
 from routing.entries import Subject, entry_of, subjects_of
-from routing.models import RegistryMirror, RouteChange
+from routing.models import RegistryMirror, RouteChange, SnapshotRevision
 from routing.operations.pauses import pause_after
 from routing.operations.registry import check_ours, open_registry
 from storage.kinds.routing_registry_store import Anchor, Entry, RoutingRegistryStore, Trail
@@ -68,6 +69,12 @@ def mirror_changes(limit: int = BATCH) -> MirrorReport:
     return _report(done)
 
 
+def read_entries(subjects: Iterable[Subject], state: SnapshotRevision) -> tuple[Entry, ...]:
+    """Return what these rows say now. `state` is what `audit.lock` returned in the caller's transaction."""
+    entries = (entry_of(subject, state.audit_rows) for subject in subjects)
+    return tuple(entry for entry in entries if entry)
+
+
 def mirror_state() -> RegistryMirror:
     """Return how far the mirror is, as it was last seen."""
     return RegistryMirror.objects.get_or_create(pk=RegistryMirror.ROW)[0]
@@ -94,8 +101,7 @@ def _page(after: int) -> _Page | None:
         if not rows:
             return None
         subjects: dict[Subject, None] = {subject: None for row in rows for subject in subjects_of(row)}
-        entries = tuple(entry_of(subject, state.audit_rows) for subject in subjects)
-        return _Page(entries, Anchor(rows[-1].pk, rows[-1].hash), len(rows))
+        return _Page(read_entries(subjects, state), Anchor(rows[-1].pk, rows[-1].hash), len(rows))
 
 
 def _hold(error: NorthstarError) -> None:

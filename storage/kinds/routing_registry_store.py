@@ -1,8 +1,8 @@
 """RoutingRegistryStore: a durable mirror of the control plane, from which all routes come back into an empty database.
 
-Each section (routes, tenants, aliases) is one partition, a document per row. An entry carries the number of the audit row up to
-which it tells the truth, and a later number is never overwritten by an earlier one. The partition `trail` holds one document:
-the newest anchor of the audit trail, so that a trail that was rewritten as a whole is still found out.
+Each section (tenants, aliases, routes, locks) is one partition, a document per row. An entry carries the number of the audit row
+up to which it tells the truth, and a later number is never overwritten by an earlier one. The partition `trail` holds one
+document: the newest anchor of the audit trail, so that a trail that was rewritten as a whole is still found out.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from northstar.context import RequestContext
-from northstar.errors import AlreadyExists, Conflict, VersionConflict
+from northstar.errors import AlreadyExists, Conflict, NorthstarError, VersionConflict
 from storage.documents import ABSENT, BulkPut, Document, Expect, Ref
 from storage.guard import GuardedDocuments, ServedBy
 
@@ -19,8 +19,9 @@ COLLECTION: Final = "routing_registry_store"
 ROUTES: Final = "routes"
 TENANTS: Final = "tenants"
 ALIASES: Final = "aliases"
-SECTIONS: Final = (TENANTS, ALIASES, ROUTES)
-"""In the order in which they can be restored: a route needs its tenant."""
+LOCKS: Final = "locks"
+SECTIONS: Final = (TENANTS, ALIASES, ROUTES, LOCKS)
+"""In the order in which they can be restored: a route needs its tenant, and a lock would keep it out."""
 
 TRAIL: Final = "trail"
 HEAD: Final = "head"
@@ -172,11 +173,17 @@ class RoutingRegistryStore:
                     saved.append(place)
                     del waiting[place]
                 elif not isinstance(outcome, AlreadyExists | VersionConflict):
-                    raise outcome
+                    raise _told_whose(outcome, waiting[place])
         raise Conflict("Another process keeps writing the same entries of the routing registry.", fix="Try again.")
 
 
 _TRAIL_REF: Final = Ref(COLLECTION, (TRAIL,), HEAD)
+
+
+def _told_whose(error: Exception, entry: Entry) -> Exception:
+    if isinstance(error, NorthstarError):
+        error.detail = f"{entry.name} cannot be mirrored. {error.detail}"
+    return error
 
 
 def _ref(entry: Entry) -> Ref:

@@ -12,7 +12,7 @@ from routing.changes import (
     update_route,
     update_tenant,
 )
-from routing.entries import route_data
+from routing.entries import RouteData, data_of
 from routing.keys import issue_key
 from routing.models import Route, RouteChange
 from routing.operations.mirror import mirror_changes
@@ -28,7 +28,7 @@ def registry_route(**config):
 
 
 def mirrored() -> dict[str, dict]:
-    return {entry.name: dict(entry.data) for entry in open_registry().load_all()}
+    return {entry.name: dict(entry.data or {}) for entry in open_registry().load_all()}
 
 
 def newest() -> Anchor:
@@ -53,7 +53,7 @@ def test_a_route_is_mirrored_whole_but_for_its_local_id(registry):
     assert mirror_changes().waiting == 0
     entry = mirrored()["tabular_store#acme#dev"]
     stored = Route.objects.get(pk=route.pk)
-    assert entry == route_data(stored)
+    assert entry == data_of(RouteData, stored)
     assert set(entry) == {field.attname for field in Route._meta.fields} - {"id"}
 
 
@@ -85,7 +85,9 @@ def test_tenants_aliases_and_deletions_are_mirrored(registry):
     mirror_changes()
     tenants = {entry.name: entry.data for entry in open_registry().load_all(TENANTS)}
     assert tenants["acme"] == {"tenant_id": "acme", "name": "Acme Ltd", "mode": "enterprise"}
-    assert {entry.name: entry.data for entry in open_registry().load_all(ALIASES)} == {"SHOP²": {"canonical": "shop2"}}
+    assert {entry.name: entry.data for entry in open_registry().load_all(ALIASES)} == {
+        "SHOP²": {"alias": "SHOP²", "canonical": "shop2"}
+    }
     assert set(mirrored()) == {"routing_registry_store#t_system#dev"}
 
 
@@ -131,7 +133,7 @@ def test_a_registry_that_missed_changes_catches_up_when_it_comes_back(registry):
     mirror_changes()
     update_route(route.pk, RouteUpdate(config={}), CAUSE)
     assert mirror_changes().mirrored > 1
-    assert mirrored()["tabular_store#acme#dev"] == route_data(missed)
+    assert mirrored()["tabular_store#acme#dev"] == data_of(RouteData, missed)
 
 
 def test_a_backlog_is_mirrored_in_parts(registry):

@@ -10,8 +10,8 @@ import pytest
 from django.db import connection, transaction
 
 from routing import triggers
-from routing.audit import hash_of
-from routing.chain import HASHED, verify_chain
+from routing.audit import HASHED, hash_of
+from routing.chain import verify_chain
 from routing.changes import RouteUpdate, create_route, update_route, update_tenant
 from routing.keys import issue_key
 from routing.models import OutboxEntry, RouteChange, SnapshotRevision
