@@ -19,7 +19,7 @@ NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 
 
 def shown(client) -> str:
-    return client.get("/admin/").content.decode()
+    return str(client.get("/admin/").content.decode())
 
 
 def fails(route, **values) -> None:

@@ -1,5 +1,7 @@
 """Who may open and do what: every page and every action, for each role, for staff without one, and for no staff."""
 
+from collections.abc import Sequence
+
 import pytest
 from django.contrib.auth.models import Group, User
 from django.test import Client
@@ -128,7 +130,7 @@ def test_every_page_about_a_route_or_lock_is_in_these_lists():
     assert own <= listed
 
 
-def routes_of(model: str) -> list[URLPattern | URLResolver]:
+def routes_of(model: str) -> Sequence[URLPattern | URLResolver]:
     return next(admin.get_urls() for known, admin in site._registry.items() if known._meta.model_name == model)
 
 

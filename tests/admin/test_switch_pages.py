@@ -11,6 +11,7 @@ from routing.changes import create_route, lock_route, update_route
 from routing.changes.routes import RouteUpdate
 from routing.models import Route, RouteChange
 from routing.resolve import driver_config, snapshot
+from storage.backends.dynamodb_config import DynamoDBConfig
 from storage.config import reveal
 from tests.routing.conftest import CAUSE, draft
 from tests.routing.vault import CANARY
@@ -48,7 +49,7 @@ def asked(folder: str = "elsewhere", **changes: str) -> dict[str, str]:
 
 
 def sealed(response) -> str:
-    return re.findall(r'name="sealed" value="([^"]+)"', response.content.decode())[0]
+    return str(re.findall(r'name="sealed" value="([^"]+)"', response.content.decode())[0])
 
 
 def dry_run(client: Client, route: Route, **changes: str):
@@ -85,6 +86,8 @@ def test_a_secret_survives_the_dry_run_and_is_on_no_page(boss, route):
     assert "in spite of the warnings" in tried.content.decode()  # nothing listens there
     boss.post(page(route, "confirm"), {"sealed": sealed(tried)})
     config = driver_config(next(iter(snapshot().all_routes().values())))
+    assert isinstance(config, DynamoDBConfig)
+    assert config.secret_access_key
     assert reveal(config.secret_access_key) == CANARY
 
 
@@ -160,7 +163,7 @@ def test_the_action_leads_one_chosen_route_to_its_switch_and_refuses_two(boss, r
     other = create_route(draft(backend_type="filesystem", config={}, env="prod"), CAUSE)
     chosen = {"action": "switch_selected", "_selected_action": [str(route.pk)]}
     assert boss.post("/admin/routing/route/", chosen)["Location"] == page(route)
-    chosen["_selected_action"].append(str(other.pk))
+    chosen["_selected_action"] = [str(route.pk), str(other.pk)]
     assert "Choose one route" in boss.post("/admin/routing/route/", chosen, follow=True).content.decode()
 
 
