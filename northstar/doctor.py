@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -15,6 +14,8 @@ from django.db import Error as DatabaseFailure
 from django.db.models import Max
 
 from northstar.errors import NorthstarError
+from northstar.findings import ERROR, WARNING, Finding
+from northstar.health_checks import HEALTH_CHECKS
 from northstar.migrations import pending_migrations
 from northstar.modes import SYSTEM_TENANT
 from routing.models import LAB_DEPLOYMENT, ApiKey, RouteChange
@@ -26,9 +27,6 @@ from routing.snapshot import ResolvedRoute
 from storage.opening import build_adapter
 from storage.registry import KINDS
 
-ERROR: Final = "error"
-WARNING: Final = "warning"
-
 EXPIRES_SOON: Final = timedelta(days=14)
 DELIVERY_TIME: Final = timedelta(minutes=1)
 """An event that waits longer than this has a reason to."""
@@ -37,16 +35,6 @@ ROUTES_AT_ONCE: Final = 32
 UNAVAILABLE_FIX: Final = (
     "Check the service's status, the network and the route's endpoint; the server goes on by itself."
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something wrong. `level` is error when it stops requests now, else warning; `fix` says what to do."""
-
-    level: str
-    subject: str
-    detail: str
-    fix: str
 
 
 def examine() -> list[Finding]:
@@ -241,4 +229,5 @@ _CHECKS: Final[tuple[Callable[[], Iterator[Finding]], ...]] = (
     _people,
     _keys,
     _clock,
+    *HEALTH_CHECKS,
 )

@@ -13,6 +13,7 @@ from uuid_utils.compat import uuid7
 
 from northstar.errors import Conflict
 from northstar.modes import LAB, MODES, SYSTEM_TENANT, T_SYSTEM
+from routing import health_models  # noqa: F401 - their tables are this app's too
 from routing.patterns import env_validator, identifier_validator, surface_validator, tenant_validator
 
 LAB_DEPLOYMENT: Final = "lab"

@@ -7,6 +7,7 @@ from storage.blobs import ABSENT, ANY, Blob, BlobDriver, BlobExpect, BlobInfo, B
 from storage.errors import InvalidValue, ValueTooLarge
 from storage.guard import PAGE_LIMIT, Caller, ServedBy
 from storage.keys import Scope, check_object_key, check_prefix
+from storage.usage import LISTED, LOOKED_UP, of_object_get, of_object_put
 
 
 class GuardedBlobs:
@@ -54,15 +55,17 @@ class GuardedBlobs:
                 size=size,
             ),
             repeatable=False,  # the caller's bytes flow by once
+            spends=of_object_put(0),
+            yields=lambda info: of_object_put(info.size),
         )
 
     def get(self, key: str, wanted: RangeRequest | None = None) -> Blob | None:
         ref = self._ref(key)
-        return self._caller.run("get", lambda: self._driver.get(ref, wanted), repeatable=True)
+        return self._caller.run("get", lambda: self._driver.get(ref, wanted), repeatable=True, yields=of_object_get)
 
     def head(self, key: str) -> BlobInfo | None:
         ref = self._ref(key)
-        return self._caller.run("head", lambda: self._driver.head(ref), repeatable=True)
+        return self._caller.run("head", lambda: self._driver.head(ref), repeatable=True, spends=LOOKED_UP)
 
     def delete(self, key: str, *, expect: BlobExpect = ANY) -> bool:
         if expect is ABSENT:
@@ -80,11 +83,17 @@ class GuardedBlobs:
             "list",
             lambda: self._driver.list(self.scope, prefix=prefix, delimiter=delimiter, limit=limit, cursor=cursor),
             repeatable=True,
+            spends=LISTED,
         )
 
     def copy(self, source: str, target: str, *, expect: BlobExpect = ANY) -> BlobInfo:
         from_ref, to_ref = self._ref(source), self._ref(target)
-        return self._caller.run("copy", lambda: self._driver.copy(from_ref, to_ref, expect=expect), repeatable=False)
+        return self._caller.run(
+            "copy",
+            lambda: self._driver.copy(from_ref, to_ref, expect=expect),
+            repeatable=False,
+            spends=of_object_put(0),
+        )
 
     def _ref(self, key: str) -> BlobRef:
         check_object_key(key)

@@ -1,7 +1,8 @@
 """The cast of every test: acme owns things, globex must never see them; a lab of its own below tmp_path."""
 
+import secrets
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from routing.resolve import invalidate
 from storage.opening import close_adapters
 from storage.registry import KINDS
 from tests.server import Running, running_server
+from tests.stack.postgres import new_database, use_postgres
 
 # Named here because the controlling process of pytest-xdist loads no other conftest.
 pytest_plugins = ("tests.contract.ledger", "tests.stack.fixtures")
@@ -32,6 +34,10 @@ hypothesis.settings.load_profile("northstar")
 
 CAUSE = Cause("user:alice", request_id="req-test")
 TENANT_SCOPES = tuple(scope for scope in SCOPES if scope != ACT_FOR_TENANTS)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--postgres", action="store_true", help="keep the control plane in PostgreSQL instead of SQLite")
 
 
 @pytest.fixture(autouse=True)
@@ -48,20 +54,22 @@ def lab(settings, tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_test_environment, django_db_blocker) -> Iterator[None]:
+def django_db_setup(request, django_test_environment, django_db_blocker) -> Iterator[None]:
     """The common database, for any choice of tests: pytest-django makes none where all of them ask through `database`."""
     with django_db_blocker.unblock():
+        if request.config.getoption("--postgres"):
+            use_postgres(request.getfixturevalue("postgres"))
         made = setup_databases(verbosity=0, interactive=False)
         yield
         teardown_databases(made, verbosity=0)
 
 
 @contextmanager
-def default_database(path: Path) -> Iterator[None]:
-    """Let Django's connections, of every thread, lead to this file."""
+def default_database(name: str) -> Iterator[None]:
+    """Let Django's connections, of every thread, lead to this database."""
     usual = connection.settings_dict["NAME"]
     connections.close_all()
-    connection.settings_dict["NAME"] = str(path)
+    connection.settings_dict["NAME"] = name
     try:
         yield
     finally:
@@ -70,17 +78,22 @@ def default_database(path: Path) -> Iterator[None]:
 
 
 @pytest.fixture
-def own_database(django_db_setup, django_db_blocker, tmp_path: Path) -> Iterator[None]:
+def own_database(request, django_db_setup, django_db_blocker, tmp_path: Path) -> Iterator[None]:
     """A database for this test alone: what it writes is committed, so other threads see it. Use it instead of `db`.
 
     pytest-django's transactional tests empty the tables at the end, which the audit trail's triggers refuse.
     """
-    path = tmp_path / "northstar.sqlite3"
-    with django_db_blocker.unblock():
-        with connection.cursor() as cursor:
-            cursor.execute("VACUUM INTO %s", [str(path)])
-        with default_database(path):
-            yield
+    with django_db_blocker.unblock(), ExitStack() as stack:
+        if connection.vendor == "postgresql":
+            common, name = connection.settings_dict["NAME"], f"own-{secrets.token_hex(6)}"
+            connections.close_all()
+            stack.enter_context(new_database(request.getfixturevalue("postgres"), name, template=common))
+        else:
+            name = str(tmp_path / "northstar.sqlite3")
+            with connection.cursor() as cursor:
+                cursor.execute("VACUUM INTO %s", [name])
+        stack.enter_context(default_database(name))
+        yield
 
 
 @pytest.fixture

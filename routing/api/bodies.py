@@ -124,10 +124,17 @@ class KindQuery(BaseModel):
     resource_kind: str
 
 
+class ListedRouteOut(RouteOut):
+    """A route in a list. `health` is what its last probe saw: ok, failing, or unknown before the first."""
+
+    health: str
+    probed_at: datetime | None
+
+
 class RoutePage(BaseModel):
     """One page of routes."""
 
-    items: list[RouteOut]
+    items: list[ListedRouteOut]
     next_cursor: str | None
 
 
@@ -157,6 +164,24 @@ class ChangePage(BaseModel):
 
     items: list[ChangeOut]
     next_cursor: str | None
+
+
+class StepOut(BaseModel):
+    """A step that was done: write, read, list or delete."""
+
+    name: str
+    milliseconds: float
+
+
+class ProbeOut(BaseModel):
+    """What a probe saw. Where it is not `ok`, `error_code`, `error` and `fix` say why the step after the last one failed."""
+
+    ok: bool
+    at: datetime
+    steps: list[StepOut]
+    error_code: str
+    error: str
+    fix: str
 
 
 class ChainOut(BaseModel):

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from northstar.inputs import Timestamp
-from routing.api.bodies import ChangeOut, Name, PageQuery, RouteOut, Strict, Text, Why
+from routing.api.bodies import ChangeOut, Name, PageQuery, ProbeOut, RouteOut, Strict, Text, Why
 
 
 class SwitchIn(Why):
@@ -39,22 +39,6 @@ class DifferenceOut(BaseModel):
     name: str
     before: str
     after: str
-
-
-class StepOut(BaseModel):
-    """One step of a probe."""
-
-    name: str
-    milliseconds: float
-
-
-class ProbeOut(BaseModel):
-    """Whether the target works. `error` is empty when it does."""
-
-    ok: bool
-    steps: list[StepOut]
-    error_code: str
-    error: str
 
 
 class LeftoversOut(BaseModel):

@@ -1,7 +1,7 @@
 """Routes over REST: list, create or flip, read, change, delete."""
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
@@ -10,6 +10,7 @@ from rest_framework.response import Response
 from northstar.api import IF_MATCH, IF_NONE_MATCH, create_only, expected_version, page
 from northstar.errors import AlreadyExists, VersionConflict
 from northstar.idempotency import IdempotentPost
+from northstar.instants import instant_text
 from routing.admission import RouteDraft
 from routing.api.access import tenant_named
 from routing.api.base import RouteView
@@ -18,6 +19,7 @@ from routing.api.description import parameters_of
 from routing.api.paging import binding_of, read_page
 from routing.audit import Cause, route_summary
 from routing.changes import RouteUpdate, create_route, delete_route, put_route, update_route
+from routing.health_models import UNKNOWN, RouteHealth
 from routing.models import Route
 
 
@@ -66,13 +68,13 @@ class Routes(PutRoute):
         tenant_named(query.tenant_id, self.credential, self.context)
         filters = query.model_dump(exclude={"limit", "cursor"}, exclude_none=True)
         rows, cursor = read_page(
-            self.visible_routes().filter(**filters),
+            self.visible_routes().filter(**filters).select_related("health"),
             purpose="routes",
             binding=binding_of(self.credential, self.context, filters),
             limit=query.limit,
             cursor=query.cursor,
         )
-        return page([route_summary(route) for route in rows], cursor)
+        return page([{**route_summary(route), **_health(route)} for route in rows], cursor)
 
 
 class EarlierRoutes(PutRoute):
@@ -114,6 +116,12 @@ class OneRoute(RouteView):
         cause = self.cause(query.switch_rationale, override=query.override_lock)
         delete_route(self.find(route_id).pk, cause, expected_revision=expected_version(request))
         return Response(status=204)
+
+
+def _health(route: Route) -> dict[str, Any]:
+    health: RouteHealth | None = getattr(route, "health", None)
+    probed_at = health and health.probed_at
+    return {"health": health.state if health else UNKNOWN, "probed_at": probed_at and instant_text(probed_at)}
 
 
 def _created(draft: RouteDraft, cause: Cause) -> Route:

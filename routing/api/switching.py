@@ -17,6 +17,7 @@ from routing.api.bodies import PageQuery
 from routing.api.change_bodies import HistoryPage, RollbackIn, RouteOrPlan, SwitchIn
 from routing.api.description import parameters_of
 from routing.api.paging import binding_of, read_page
+from routing.api.probes import probe_summary
 from routing.api.reading import change_summary
 from routing.api.routes import answer
 from routing.changes import SwitchTarget, roll_back, switch_backend
@@ -106,7 +107,6 @@ def _differences(row: RouteChange) -> list[dict[str, str]]:
 
 
 def _plan_answer(plan: SwitchPlan) -> Response:
-    steps = plan.probe and [{"name": name, "milliseconds": spent} for name, spent in plan.probe.steps]
     told = {
         "dry_run": True,
         "route_id": plan.route_id,
@@ -116,7 +116,7 @@ def _plan_answer(plan: SwitchPlan) -> Response:
         "ready": plan.ready,
         "changes": [asdict(one) for one in plan.changes],
         "capabilities": [asdict(one) for one in plan.capabilities],
-        "probe": plan.probe and {**asdict(plan.probe), "steps": steps},
+        "probe": plan.probe and probe_summary(plan.probe),
         "left_behind": plan.left_behind and asdict(plan.left_behind),
         "blockers": [_blocker(one) for one in plan.blockers],
         "before": plan.before,

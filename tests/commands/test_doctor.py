@@ -13,7 +13,8 @@ from django.core.management import call_command
 from django.db import connection
 
 from northstar import doctor
-from northstar.doctor import ERROR, WARNING, Finding, examine
+from northstar.doctor import examine
+from northstar.findings import ERROR, WARNING, Finding
 from northstar.quickstart import ensure_filesystem_routes
 from routing import triggers
 from routing.keys import issue_key
