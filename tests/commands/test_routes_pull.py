@@ -1,15 +1,15 @@
 """routes pull: an emptied database gets everything back, byte for byte, and no rule is passed by on the way."""
 
-import shutil
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import pytest
 from django.core.management import CommandError
-from django.db import connection
+from django.db import connection, connections
 
 from routing.chain import verify_chain
 from routing.changes import (
@@ -36,9 +36,9 @@ from tests.commands.transfers import actions, everything, plan, run
 from tests.conftest import CAUSE, default_database
 from tests.routing.conftest import draft
 from tests.routing.vault import CANARY, VAULT
+from tests.stack.postgres import new_database
 
 Config = dict[str, Any]
-SPARE = "spare.sqlite3"
 
 
 @pytest.fixture(autouse=True)
@@ -48,17 +48,23 @@ def surroundings(settings, monkeypatch) -> None:
 
 
 @pytest.fixture
-def wiped(own_database, tmp_path: Path) -> Callable[[], AbstractContextManager[None]]:
+def wiped(own_database, request, tmp_path: Path) -> Iterator[Callable[[], AbstractContextManager[None]]]:
     """`with wiped():` has another database, in which there is nothing but the tables."""
-    with connection.cursor() as cursor:
-        cursor.execute("VACUUM INTO %s", [str(tmp_path / SPARE)])
+    with ExitStack() as stack:
+        if connection.vendor == "postgresql":
+            own, name = connection.settings_dict["NAME"], f"spare-{token_hex(6)}"
+            connections.close_all()
+            stack.enter_context(new_database(request.getfixturevalue("postgres"), name, template=own))
+        else:
+            name = str(tmp_path / "spare.sqlite3")
+            with connection.cursor() as cursor:
+                cursor.execute("VACUUM INTO %s", [name])
 
-    def enter() -> AbstractContextManager[None]:
-        invalidate()
-        shutil.copy(tmp_path / SPARE, tmp_path / f"another {SPARE}")
-        return default_database(tmp_path / f"another {SPARE}")
+        def enter() -> AbstractContextManager[None]:
+            invalidate()
+            return default_database(name)
 
-    return enter
+        yield enter
 
 
 @pytest.fixture

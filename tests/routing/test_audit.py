@@ -118,8 +118,8 @@ def test_a_forged_row_at_the_end_is_found_even_with_a_good_hash(trail):
     if connection.vendor == "postgresql":
         other_id = "gen_random_uuid()"
     tamper(
-        f"INSERT INTO routing_routechange ({COLUMNS}) "
-        f"SELECT {other_id}, {COLUMNS.partition(', ')[2]} "
+        f"INSERT INTO routing_routechange (id, {COLUMNS}) "
+        f"SELECT id + 1, {other_id}, {COLUMNS.partition(', ')[2]} "
         f"FROM routing_routechange WHERE id = {trail[-1].pk}"
     )
     assert not verify_chain().ok

@@ -18,7 +18,7 @@ def number(apps: Any, _schema_editor: Any) -> None:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("routing", "0003_strategy_locks")]
+    dependencies = [("routing", "0004_health_and_usage")]
 
     operations = [
         migrations.CreateModel(
