@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("routing", "0004_registry_mirror"),
+        ("routing", "0003_strategy_locks"),
     ]
 
     operations = [
