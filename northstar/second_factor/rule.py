@@ -49,7 +49,7 @@ def next_step(request: HttpRequest) -> str:
 
 def has_fresh_proof(request: HttpRequest) -> bool:
     """Whether this session's person has confirmed the factor within FRESH, or the rule does not hold."""
-    return not is_required() or not is_reauthentication_required(request)
+    return not is_required() or not is_reauthentication_required(request, app="")
 
 
 def fresh_proof_required(view: View) -> View:

@@ -32,7 +32,7 @@ UNKNOWN_TENANT = {"invalid_choice": "There is no tenant “%(value)s”. Choose 
 
 
 _NEXT_STEPS: Final = {
-    Forbidden.code: "Use the route's Switch page: it asks you to confirm that it is you.",
+    Forbidden.code: "Open the route's Switch page, which asks you to confirm that it is you; then do this again.",
     StrategyLocked.code: (
         "Ask the lock's owner to release it, or wait for its end. Whoever may override locks ticks the box, and says why."
     ),

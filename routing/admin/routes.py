@@ -150,6 +150,12 @@ class RouteAdmin(RouteList, ChangesAdmin):
         named: list[Any] = list(found)  # what goes with a route is a list of its own
         return [one for one in named if not isinstance(one, list)], routes, permissions, protected
 
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Ask who it is, then whether; then delete."""
+        return confirmed(super().delete_view)(request, object_id=object_id, extra_context=extra_context)
+
     def delete_model(self, request: HttpRequest, obj: Route) -> None:
         """Delete the route; the data behind it stays where it is."""
         delete_route(obj.pk, cause_of(request))
