@@ -10,7 +10,7 @@ from django.db import connections
 from northstar.modes import LAB
 from routing.changes import create_tenant
 from routing.keys import SCOPES
-from routing.models import RouteChange
+from routing.models import Route, RouteChange
 from routing.operations.mirror import mirror_changes
 from routing.operations.relay import relay_outbox
 from storage.api import sse
@@ -22,10 +22,13 @@ from tests.docs.test_documents import ROOT
 PAGE = (ROOT / "docs/contracts.md").read_text(encoding="utf-8")
 SECTIONS = (
     "Asking",
+    "Scopes",
     "Surfaces",
     "Writing safely",
     "Lists",
     "Routes",
+    "Switching, rolling back",
+    "Strategy locks",
     "The trail and its events",
     "Streams",
     "Tables",
@@ -49,6 +52,7 @@ def keys(own_database, system) -> dict[str, str]:
 def send(example: Example, keys: dict[str, str]) -> list[str]:
     """Send an example's request, as acme unless it names a key, and return how the answer differs."""
     method, path = example.request.start
+    path = path.replace("{route_id}", f"{Route.objects.latest('pk').pk}")
     headers = dict(example.request.headers)
     key = keys[headers.pop("Authorization", "Bearer $NS_KEY").removeprefix("Bearer ")]
     if headers.get("Accept") == "text/event-stream":
@@ -107,7 +111,9 @@ def test_each_part_is_there(section):
 def test_what_cuts_across_calls_is_shown_by_example():
     shown = {example.line: example for example in examples_of(PAGE)}
     assert len(shown) >= 20
-    assert {201, 200, 400, 403, 404, 409, 410, 412, 422, 429, 500} <= {example.status for example in shown.values()}
+    assert {201, 200, 400, 403, 404, 409, 410, 412, 422, 423, 429, 500} <= {
+        example.status for example in shown.values()
+    }
 
 
 def test_every_event_type_of_a_route_is_listed_and_its_data_are_told_whole(keys):

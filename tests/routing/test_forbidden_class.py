@@ -23,7 +23,7 @@ def paying(request, initech, system, settings) -> Tenant:
     """A tenant in a sellable mode; t_system is in one wherever the deployment is no lab."""
     if request.param == SYSTEM_TENANT:
         settings.NORTHSTAR_DEPLOYMENT = "production"
-        return system
+        return Tenant.objects.get(pk=system.pk)
     Tenant.objects.filter(pk=initech.pk).update(mode=request.param)
     invalidate()
     return Tenant.objects.get(pk=initech.pk)
