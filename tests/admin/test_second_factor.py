@@ -13,7 +13,7 @@ from django.core.cache import cache
 from django.core.management import CommandError, call_command
 from django.test import Client
 
-from routing.audit import verify_chain
+from routing.chain import verify_chain
 from routing.models import RouteChange
 
 LOGIN = "/admin/login/"
