@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from northstar.inputs import checked
 from routing.audit import timestamp
 from routing.changes.lock_reach import is_active
+from routing.changes.routes import SECRETS_RESEALED
 from routing.models import Route, RouteChange, StrategyLock, SurfaceAlias, Tenant
 from storage.kinds.routing_registry_store import ALIASES, KEY_MARK, LOCKS, ROUTES, TENANTS, Entry, route_name
 
@@ -105,8 +106,8 @@ def subjects_of(change: RouteChange) -> Iterator[Subject]:
         yield ALIASES, change.subject.removeprefix(ALIAS_MARK)
     if change.subject.startswith(LOCK_MARK):
         yield LOCKS, int(change.subject.removeprefix(LOCK_MARK))
-    resealed = (change.after or {}).get("routes", [])
-    yield from _route_keys(Route.objects.filter(pk__in=resealed))
+    if change.action == SECRETS_RESEALED and change.after:
+        yield from _route_keys(Route.objects.filter(pk__in=change.after["routes"]))
 
 
 def all_subjects() -> Iterator[Subject]:

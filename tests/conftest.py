@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -77,22 +77,31 @@ def default_database(name: str) -> Iterator[None]:
         connection.settings_dict["NAME"] = usual
 
 
+@contextmanager
+def database_copy(request: pytest.FixtureRequest, path: Path) -> Iterator[str]:
+    """Copy the database that is the default now, and give the copy's name for `default_database`; in SQLite it is a file."""
+    if connection.vendor != "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("VACUUM INTO %s", [str(path)])
+        yield str(path)
+        return
+    template, name = connection.settings_dict["NAME"], f"copy-{secrets.token_hex(6)}"
+    connections.close_all()
+    with new_database(request.getfixturevalue("postgres"), name, template=template):
+        yield name
+
+
 @pytest.fixture
 def own_database(request, django_db_setup, django_db_blocker, tmp_path: Path) -> Iterator[None]:
     """A database for this test alone: what it writes is committed, so other threads see it. Use it instead of `db`.
 
     pytest-django's transactional tests empty the tables at the end, which the audit trail's triggers refuse.
     """
-    with django_db_blocker.unblock(), ExitStack() as stack:
-        if connection.vendor == "postgresql":
-            common, name = connection.settings_dict["NAME"], f"own-{secrets.token_hex(6)}"
-            connections.close_all()
-            stack.enter_context(new_database(request.getfixturevalue("postgres"), name, template=common))
-        else:
-            name = str(tmp_path / "northstar.sqlite3")
-            with connection.cursor() as cursor:
-                cursor.execute("VACUUM INTO %s", [name])
-        stack.enter_context(default_database(name))
+    with (
+        django_db_blocker.unblock(),
+        database_copy(request, tmp_path / "northstar.sqlite3") as name,
+        default_database(name),
+    ):
         yield
 
 

@@ -8,7 +8,9 @@ from typing import Any, Final
 from northstar.errors import AlreadyExists, Conflict, InvalidRequest, NorthstarError
 from routing.audit import Cause
 from routing.changes import create_tenant, put_route, set_alias, update_tenant
+from routing.changes.effects import ROUTE_BACKEND_SWITCHED, ROUTE_UPDATED
 from routing.changes.restoring import draft_of, restore_lock, restore_route
+from routing.changes.routes import ROUTE_CREATED, ROUTE_DELETED
 from routing.entries import AliasData, Data, LockData, RouteData, TenantData, data_of, read_entry
 from routing.models import Route, RouteChange, StrategyLock, SurfaceAlias, Tenant
 from routing.operations.plans import REFUSED, Step, Thing, refused, route_name, take_step
@@ -16,8 +18,8 @@ from routing.operations.pushing import push_registry
 from routing.operations.registry import go_on_after, is_ours
 from storage.kinds.routing_registry_store import SECTIONS, TENANTS, Entry, RoutingRegistryStore
 
-OF_ROUTES: Final = "route:"
-"""Begins the subjects of changes of routes themselves."""
+OF_ROUTES: Final = (ROUTE_CREATED, ROUTE_UPDATED, ROUTE_BACKEND_SWITCHED, ROUTE_DELETED)
+"""What the trail calls changes of routes themselves."""
 
 
 class EmptyRegistry(InvalidRequest):
@@ -105,7 +107,7 @@ class _Pull:
         stored = Route.objects.filter(**key).first()
         if stored is not None and data_of(RouteData, stored) == data.model_dump():
             return
-        if self._changed_since(number, subject__startswith=OF_ROUTES, **key):
+        if self._changed_since(number, action__in=OF_ROUTES, **key):
             return
         if stored is not None:
             put_route(draft_of(data), self._cause)

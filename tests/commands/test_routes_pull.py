@@ -1,15 +1,13 @@
 """routes pull: an emptied database gets everything back, byte for byte, and no rule is passed by on the way."""
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from secrets import token_hex
 from typing import Any
 
 import pytest
 from django.core.management import CommandError
-from django.db import connection, connections
 
 from routing.chain import verify_chain
 from routing.changes import (
@@ -33,10 +31,9 @@ from storage.kinds.routing_registry_store import Entry
 from storage.registry import BACKENDS
 from tests.api.test_every_backend import CONFIGS
 from tests.commands.transfers import actions, everything, plan, run
-from tests.conftest import CAUSE, default_database
+from tests.conftest import CAUSE, database_copy, default_database
 from tests.routing.conftest import draft
 from tests.routing.vault import CANARY, VAULT
-from tests.stack.postgres import new_database
 
 Config = dict[str, Any]
 
@@ -50,15 +47,7 @@ def surroundings(settings, monkeypatch) -> None:
 @pytest.fixture
 def wiped(own_database, request, tmp_path: Path) -> Iterator[Callable[[], AbstractContextManager[None]]]:
     """`with wiped():` has another database, in which there is nothing but the tables."""
-    with ExitStack() as stack:
-        if connection.vendor == "postgresql":
-            own, name = connection.settings_dict["NAME"], f"spare-{token_hex(6)}"
-            connections.close_all()
-            stack.enter_context(new_database(request.getfixturevalue("postgres"), name, template=own))
-        else:
-            name = str(tmp_path / "spare.sqlite3")
-            with connection.cursor() as cursor:
-                cursor.execute("VACUUM INTO %s", [name])
+    with database_copy(request, tmp_path / "spare.sqlite3") as name:
 
         def enter() -> AbstractContextManager[None]:
             invalidate()
