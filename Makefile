@@ -2,6 +2,6 @@
 # without make, `python3 make.py run` does the same as `make run`.
 PYTHON ?= python3
 
-.PHONY: install clouds run test check capabilities bench-quick servers lock
-install clouds run test check capabilities bench-quick servers lock:
+.PHONY: install clouds run test postgres check capabilities bench-quick servers lock
+install clouds run test postgres check capabilities bench-quick servers lock:
 	@$(PYTHON) make.py $@

@@ -26,6 +26,9 @@ SERVERS_LOCK = "requirements/servers.txt"
 NPM = "tests/stack/npm"
 NPM_LOCK = f"{NPM}/package-lock.json"
 
+ON_POSTGRES = ("tests/routing", "tests/admin", "tests/commands/test_apikey.py", "tests/commands/test_doctor.py")
+PYTEST_ON_POSTGRES = ("-m", "pytest", "-n", "2", "--dist", "worksteal", "--postgres", *ON_POSTGRES)
+
 LOCKS = {
     "requirements/base.txt": [],
     "requirements/production.txt": ["--all-extras", "-c", "requirements/base.txt"],
@@ -152,11 +155,21 @@ def check() -> None:
 
 
 def test() -> None:
-    """The checks, then every test, on two cores."""
+    """The checks, then every test, on two cores; those of the control plane once more on PostgreSQL."""
     check()
     install_servers()
     say("Tests")
     run("-m", "pytest", "-n", "2", "--dist", "worksteal", *EXTRA, settings="northstar.settings.test")
+    if not EXTRA:
+        say("Tests of the control plane on PostgreSQL")
+        run(*PYTEST_ON_POSTGRES, settings="northstar.settings.test")
+
+
+def postgres() -> None:
+    """Only the tests of the control plane on PostgreSQL."""
+    install("requirements/dev.txt")
+    install_servers()
+    run(*PYTEST_ON_POSTGRES, *EXTRA, settings="northstar.settings.test")
 
 
 def capabilities() -> None:
@@ -206,6 +219,7 @@ COMMANDS: dict[str, Callable[[], None]] = {
     "run": serve,
     "test": test,
     "check": check,
+    "postgres": postgres,
     "capabilities": capabilities,
     "bench-quick": bench_quick,
     "servers": install_servers,
@@ -228,7 +242,7 @@ def main() -> None:
         parser.print_help()
         raise SystemExit(2)
     arguments, extra = parser.parse_known_args()
-    if extra and arguments.command not in {"test", "bench-quick"}:
+    if extra and arguments.command not in {"test", "postgres", "bench-quick"}:
         parser.error(f"{arguments.command} takes no arguments: {' '.join(extra)}")
     EXTRA.extend(extra)
     COMMANDS[arguments.command]()

@@ -3,6 +3,7 @@
 Django's own ASGI handler would cost several times as much for each request, and one thread for each open stream.
 """
 
+import asyncio
 import os
 from collections.abc import Iterable
 from typing import Any
@@ -15,6 +16,7 @@ _django = get_wsgi_application()
 
 from django.conf import settings  # noqa: E402
 
+from northstar.background import STREAMS, start_background, stop_background  # noqa: E402
 from northstar.bridge import Bridge, Receive, Scope, Send  # noqa: E402
 from northstar.errors import InvalidContext, InvalidRequest, NorthstarError  # noqa: E402
 from northstar.headers import Headers, request_id  # noqa: E402
@@ -82,9 +84,12 @@ async def _refuse(error: NorthstarError, headers: Iterable[tuple[bytes, bytes]],
 async def _lifespan(receive: Receive, send: Send) -> None:
     while True:
         message: dict[str, Any] = await receive()
+        if message["type"] == "lifespan.startup":
+            start_background(STREAMS)
         if message["type"] == "lifespan.shutdown":
             close_streams()
             _bridge.close()
+            await asyncio.to_thread(stop_background)
         await send({"type": f"{message['type']}.complete"})
         if message["type"] == "lifespan.shutdown":
             return

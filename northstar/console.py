@@ -1,11 +1,12 @@
 """What commands print: handsome on a terminal, plain lines that scripts can read everywhere else."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from contextlib import contextmanager
 from typing import TextIO, TypeVar, cast
 
 from django.core.management.base import CommandError, OutputWrapper
 from rich.console import Console
-from rich.progress import track
+from rich.progress import Progress, track
 from rich.table import Table
 from rich.text import Text
 
@@ -58,13 +59,26 @@ class Out:
             table.add_row(*(Text(cell, style=style if index == 0 else "") for index, cell in enumerate(row)))
         self._console.print(table, soft_wrap=False)
 
-    def each(self, title: str, items: Sequence[Item]) -> Iterator[Item]:
-        """Yield the items under a progress bar; off a terminal, under one line that says how many there are."""
+    def each(self, title: str, items: Iterable[Item], total: int | None = None) -> Iterator[Item]:
+        """Yield the items under a progress bar; off a terminal, under one line that says how many there are, if that is known."""
+        if isinstance(items, Sized):
+            total = len(items)
         if not self.on_terminal:
-            self.line(f"{title}: {len(items)}")
+            self.line(title if total is None else f"{title}: {total}")
             yield from items
             return
-        yield from track(items, description=title, console=self._console, transient=True)
+        yield from track(items, description=title, total=total, console=self._console, transient=True)
+
+    @contextmanager
+    def progress(self, title: str, total: int) -> Iterator[Callable[[int], None]]:
+        """Give a function to tell how much of `total` is done: a bar shows it; off a terminal, one line says what is done."""
+        if not self.on_terminal:
+            self.line(f"{title}: {total}")
+            yield lambda _done: None
+            return
+        with Progress(console=self._console, transient=True) as bar:
+            task = bar.add_task(title, total=total)
+            yield lambda done: bar.update(task, completed=done)
 
 
 def refused(error: NorthstarError) -> CommandError:

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -12,21 +11,21 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core import checks
 from django.db import Error as DatabaseFailure
-from django.db.models import Count, Max, Min
+from django.db.models import Max
 
 from northstar.errors import NorthstarError
+from northstar.findings import ERROR, WARNING, Finding
+from northstar.health_checks import HEALTH_CHECKS
 from northstar.migrations import pending_migrations
 from northstar.modes import SYSTEM_TENANT
-from routing.audit import verify_chain
-from routing.models import LAB_DEPLOYMENT, ApiKey, OutboxEntry, RouteChange
-from routing.operations.relay import SYSTEM_ENV
+from routing.models import LAB_DEPLOYMENT, ApiKey, RouteChange
+from routing.operations.registry import SYSTEM_ENV, ForeignTrail
+from routing.operations.relay_state import REGISTRY, Destination, relay_state
+from routing.operations.verification import verify_trail
 from routing.resolve import snapshot
 from routing.snapshot import ResolvedRoute
 from storage.opening import build_adapter
 from storage.registry import KINDS
-
-ERROR: Final = "error"
-WARNING: Final = "warning"
 
 EXPIRES_SOON: Final = timedelta(days=14)
 DELIVERY_TIME: Final = timedelta(minutes=1)
@@ -36,16 +35,6 @@ ROUTES_AT_ONCE: Final = 32
 UNAVAILABLE_FIX: Final = (
     "Check the service's status, the network and the route's endpoint; the server goes on by itself."
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something wrong. `level` is error when it stops requests now, else warning; `fix` says what to do."""
-
-    level: str
-    subject: str
-    detail: str
-    fix: str
 
 
 def examine() -> list[Finding]:
@@ -147,10 +136,16 @@ def _missing_routes() -> Iterator[Finding]:
                 _make_route(tenant, "dev"),
             )
         for env in envs:
-            missing = [kind for kind in KINDS if (kind, tenant, env, None) not in now.routes]
+            missing = [kind for kind in _needed(tenant, env) if (kind, tenant, env, None) not in now.routes]
             if missing:
                 detail = f"No enabled route for {', '.join(missing)}, unless a project has its own."
                 yield Finding(WARNING, f"{tenant}/{env}", detail, _make_route(tenant, env))
+
+
+def _needed(tenant: str, env: str) -> list[str]:
+    """Kinds that a tenant has use for in an environment."""
+    of_system = (tenant, env) == (SYSTEM_TENANT, SYSTEM_ENV)
+    return [name for name, kind in KINDS.items() if of_system or not kind.of_system]
 
 
 def _make_route(tenant: str, env: str) -> str:
@@ -159,27 +154,40 @@ def _make_route(tenant: str, env: str) -> str:
     )
 
 
-def _outbox() -> Iterator[Finding]:
-    late = OutboxEntry.objects.filter(delivered_at__isnull=True, created_at__lt=datetime.now(UTC) - DELIVERY_TIME)
-    groups = late.order_by().values("tenant_id", "env", "stream_id")
-    for group in groups.annotate(
-        rows=Count("id"), since=Min("created_at"), tries=Max("attempts"), why=Max("last_error")
-    ):
-        where = f"outbox to {group['stream_id']} of {group['tenant_id']}/{group['env']}"
-        why = group["why"] or ("the last attempt is still running." if group["tries"] else "no server has tried yet.")
-        place = f"{group['tenant_id']}/{group['env']}"
-        if group["tenant_id"] == SYSTEM_TENANT and group["env"] != SYSTEM_ENV:
-            place = f"{SYSTEM_TENANT}/{SYSTEM_ENV}, or else {place},"
-        fix = f"Make sure that {place} has an event_stream route that answers; the running server then delivers them by itself."
-        detail = f"{group['rows']} control-plane events wait since {group['since']:%Y-%m-%d %H:%M} UTC: {why}"
-        yield Finding(WARNING, where, detail, fix)
+def _relay() -> Iterator[Finding]:
+    now = datetime.now(UTC)
+    for destination in relay_state():
+        if destination.lag(now) < DELIVERY_TIME:
+            continue
+        what = "audit rows" if destination.kind == REGISTRY else "control-plane events"
+        why = destination.last_error or (
+            "the last attempt is still running." if destination.attempts else "no server has tried yet."
+        )
+        detail = f"{destination.waiting} {what} wait since {destination.oldest:%Y-%m-%d %H:%M} UTC: {why}"
+        where = destination.name if destination.kind == REGISTRY else f"outbox to {destination.name}"
+        yield Finding(WARNING, where, detail, _relay_fix(destination))
+
+
+def _relay_fix(destination: Destination) -> str:
+    if destination.kind == REGISTRY:
+        if destination.last_error.startswith(ForeignTrail.code):
+            return ForeignTrail.usual_fix
+        place = f"{SYSTEM_TENANT}/{SYSTEM_ENV} has a routing_registry_store route"
+    elif destination.tenant_id == SYSTEM_TENANT and destination.env != SYSTEM_ENV:
+        place = f"{SYSTEM_TENANT}/{SYSTEM_ENV}, or else {SYSTEM_TENANT}/{destination.env}, has an event_stream route"
+    else:
+        place = f"{destination.tenant_id}/{destination.env} has an event_stream route"
+    return f"Make sure that {place} that answers; the running server then delivers them by itself."
 
 
 def _audit() -> Iterator[Finding]:
-    status = verify_chain()
+    status = verify_trail()
     if not status.ok:
         where = f"audit row {status.first_broken}" if status.first_broken else "audit trail"
-        fix = "Compare the trail with a backup and the stream `routing` of t_system, and find out who can write to the database."
+        fix = (
+            "Compare the trail with a backup and the stream `routing` of t_system, and find out who can write to the database; "
+            "docs/recovery.md says what to do."
+        )
         yield Finding(ERROR, where, f"The hash chain is broken. {status.reason}", fix)
 
 
@@ -216,9 +224,10 @@ def _clock() -> Iterator[Finding]:
 _CHECKS: Final[tuple[Callable[[], Iterator[Finding]], ...]] = (
     _routes,
     _missing_routes,
-    _outbox,
+    _relay,
     _audit,
     _people,
     _keys,
     _clock,
+    *HEALTH_CHECKS,
 )

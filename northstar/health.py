@@ -8,7 +8,9 @@ from django.db import Error as DatabaseFailure
 from django.db import connection
 from django.http import HttpRequest, HttpResponse
 
+from northstar.instants import instant_text
 from northstar.rendering import dumps
+from routing.operations.processes import this_process
 from routing.resolve import snapshot
 from routing.snapshot import cache as snapshots
 from storage.errors import BackendUnavailable
@@ -24,10 +26,14 @@ def healthz(_request: HttpRequest) -> HttpResponse:
 
 
 def readyz(_request: HttpRequest) -> HttpResponse:
-    """Answer whether requests can be served: the database, the cache, and how old the view of the routes is."""
+    """Answer whether requests can be served: the database, and how old the view of the routes is.
+
+    A cache that is away is told, and takes no process out of service: nothing depends on it.
+    """
     checks = {"database": _database(), "cache": _cache(), "snapshot": _snapshot()}
-    ready = all(check["ok"] for check in checks.values())
-    return _answer({"status": "ready" if ready else "not ready", "checks": checks}, 200 if ready else 503)
+    ready = all(check["ok"] for name, check in checks.items() if name != "cache")
+    body = {"status": "ready" if ready else "not ready", "process": this_process().name, "checks": checks}
+    return _answer(body, 200 if ready else 503)
 
 
 def _answer(body: dict[str, Any], status: int) -> HttpResponse:
@@ -57,4 +63,5 @@ def _snapshot() -> dict[str, Any]:
         return {"ok": False, "reason": error.code}
     age = snapshots.age()
     oldest = max(OLDEST_SNAPSHOT_SECONDS, 10 * settings.NORTHSTAR_SNAPSHOT_POLL_SECONDS)
-    return {"ok": age <= oldest, "revision": revision, "age_seconds": round(age, 3)}
+    since = instant_text(snapshots.since)
+    return {"ok": age <= oldest, "revision": revision, "since": since, "age_seconds": round(age, 3)}

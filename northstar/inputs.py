@@ -41,7 +41,9 @@ def _plain_digits(given: Any) -> Any:
     return given
 
 
-PageSize = Annotated[int, BeforeValidator(_plain_digits), Field(ge=1, le=MAX_PAGE)]
+PlainInt = Annotated[int, BeforeValidator(_plain_digits)]
+"""A whole number as a query carries it: digits."""
+PageSize = Annotated[PlainInt, Field(ge=1, le=MAX_PAGE)]
 
 
 def body_chunks(request: Any) -> Iterator[bytes]:

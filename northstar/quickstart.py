@@ -22,8 +22,9 @@ from northstar.errors import AlreadyExists, Unauthenticated
 from northstar.modes import LAB, SYSTEM_TENANT, T_SYSTEM
 from routing import keys
 from routing.changes import Cause, RouteDraft, create_route, create_tenant
-from routing.keys import ACT_FOR_TENANTS, SCOPES, issue_key
+from routing.keys import ACT_FOR_TENANTS, OVERRIDE_LOCKS, SCOPES, issue_key
 from routing.models import LAB_DEPLOYMENT, ApiKey
+from routing.operations.mirror import mirror_changes
 from routing.operations.relay import relay_outbox
 from routing.roles import ensure_groups
 from storage.registry import KINDS
@@ -33,7 +34,7 @@ DEMO_TENANT: Final = "t_demo"
 DEFAULT_ENV: Final = "dev"
 CAUSE: Final = Cause("command:quickstart")
 OPERATOR_LABEL: Final = "quickstart operator"
-TENANT_SCOPES: Final = tuple(scope for scope in SCOPES if scope != ACT_FOR_TENANTS)
+TENANT_SCOPES: Final = tuple(scope for scope in SCOPES if scope not in {ACT_FOR_TENANTS, OVERRIDE_LOCKS})
 PASSWORD_LENGTH: Final = 20
 KEPT_FILE: Final = "quickstart.json"
 
@@ -94,8 +95,8 @@ def ensure_tenant(tenant_id: str, name: str, mode: str) -> None:
 
 
 def ensure_filesystem_routes(tenant_id: str, env: str) -> None:
-    """Give every kind a filesystem route in this environment; a route that stands is left as it is."""
-    for kind in KINDS:
+    """Give every kind that the tenant has use for a filesystem route in this environment; a route that stands is left alone."""
+    for kind in (name for name, kind in KINDS.items() if tenant_id == SYSTEM_TENANT or not kind.of_system):
         try:
             create_route(RouteDraft(resource_kind=kind, tenant_id=tenant_id, env=env, backend_type="filesystem"), CAUSE)
         except AlreadyExists:
@@ -107,6 +108,7 @@ def _prepare_lab(url: str, path: Path) -> Prepared:
     ensure_filesystem_routes(SYSTEM_TENANT, DEFAULT_ENV)
     ensure_filesystem_routes(DEMO_TENANT, DEFAULT_ENV)
     relay_outbox()
+    mirror_changes()
     kept, notes = _read(path), list[str]()
     secrets: dict[str, str | None] = {
         "api_key": _working_key(kept.get("api_key"), DEMO_TENANT, "quickstart", TENANT_SCOPES, notes),

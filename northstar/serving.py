@@ -1,4 +1,4 @@
-"""The one-process server: granian inside this process, the outbox relay beside it, and an end within seconds."""
+"""The one-process server: granian inside this process, what it does in the background beside it, and an end within seconds."""
 
 import asyncio
 import logging
@@ -16,8 +16,8 @@ from granian.constants import HTTPModes, Interfaces
 from granian.server.embed import Server
 
 from northstar.asgi import application
+from northstar.background import STREAMS, start_background, stop_background
 from northstar.bridge import THREAD_NAME
-from routing.operations.relay import start_relay
 from storage.api.sse import close_streams
 from storage.opening import close_adapters
 
@@ -40,11 +40,11 @@ def serve(host: str, port: int, *, on_listening: Callable[[], Any], stop_at_eof:
     of the pipe then takes its server along, even when it is killed. Raises PortTaken.
     """
     _check_port(host, port)
-    relay = start_relay()
+    start_background(STREAMS)
     try:
         finished = asyncio.run(_run(host, port, on_listening, stop_at_eof=stop_at_eof)) and _web_threads_ended()
     finally:
-        relay.stop()
+        stop_background()
         close_adapters()
     if not finished:
         logger.warning("Some requests did not end within %s seconds and were cut off.", GRACE_SECONDS)

@@ -1,9 +1,18 @@
 """The API and the admin for a WSGI server; streams need `northstar.asgi` beside it."""
 
 import os
+from collections.abc import Iterable
+from typing import Any
 
 from django.core.wsgi import get_wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "northstar.settings.production")
+_django = get_wsgi_application()
 
-application = get_wsgi_application()
+from northstar.background import WEB, start_background  # noqa: E402 - Django's models first
+
+
+def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    """Answer one request. A worker's first request starts its background: a server may fork after it has loaded this module."""
+    start_background(WEB)
+    return _django(environ, start_response)

@@ -1,12 +1,39 @@
-"""The back office's own admin site: Django's, under Northstar's name and theme."""
+"""The back office's own admin site: Django's, under Northstar's name and theme, with a dashboard first and a keyboard palette."""
 
-from typing import Any, Final
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Final, TypeVar, cast
 
+from django.conf import settings
 from django.contrib.admin import AdminSite
-from django.http import HttpRequest
+from django.contrib.auth import REDIRECT_FIELD_NAME
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, URLResolver, path, reverse
+from django.utils.decorators import method_decorator
+from django.views.decorators.cache import never_cache
 
-MODELS_IN_ORDER: Final = ("Route", "Tenant", "ApiKey", "SurfaceAlias", "RouteChange", "OutboxEntry")
+from northstar.errors import Forbidden
+from routing import dashboard
+from routing.denials import Attempt, record_denial
+from routing.jumping import destinations
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+MODELS_IN_ORDER: Final = (
+    "Route",
+    "StrategyLock",
+    "Tenant",
+    "ApiKey",
+    "SurfaceAlias",
+    "RouteChange",
+    "OutboxEntry",
+)
 """What an operator opens most comes first; what is not named here follows by name."""
+
+
+APP_NAMES: Final = {"auth": "People"}
 
 
 class NorthstarAdminSite(AdminSite):
@@ -18,12 +45,88 @@ class NorthstarAdminSite(AdminSite):
     site_url = None
     enable_nav_sidebar = True
 
+    def get_urls(self) -> list[URLPattern | URLResolver]:
+        """Return Django's pages and the palette's answers."""
+        jump: list[URLPattern | URLResolver] = [path("jump/", self.admin_view(self.jump), name="jump")]
+        return [*jump, *super().get_urls()]
+
+    def each_context(self, request: HttpRequest) -> dict[str, Any]:
+        """Say on every page which deployment this is."""
+        return {**super().each_context(request), "deployment": settings.NORTHSTAR_DEPLOYMENT}
+
+    def admin_view(self, view: View, cacheable: bool = False) -> View:
+        """Wrap a page: whoever is turned away is named in the trail."""
+
+        @wraps(view)
+        def recorded(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+            try:
+                return view(request, *args, **kwargs)
+            except PermissionDenied:
+                record_denial(attempt_of(request), Forbidden("This person's groups do not allow it."))
+                raise
+
+        return super().admin_view(cast("View", recorded), cacheable)
+
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
+        """Show the dashboard."""
+        return super().index(request, {**dashboard.figures(request.user), **(extra_context or {})})
+
+    def jump(self, request: HttpRequest) -> JsonResponse:
+        """Answer the palette: where could `q` lead?"""
+        found = destinations(request.GET.get("q", "")[:100], self.get_app_list(request), request.user)
+        return JsonResponse({"items": found})
+
+    def has_permission(self, request: HttpRequest) -> bool:
+        """Whether somebody may see any page: active staff who have proven a second factor, where one is required."""
+        from northstar.second_factor.rule import is_satisfied  # noqa: PLC0415 - its models load after this module
+
+        return super().has_permission(request) and is_satisfied(request)
+
+    @method_decorator(never_cache)
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Show the login page, or send those who have a step left to it."""
+        from northstar.second_factor.rule import next_step  # noqa: PLC0415
+        from northstar.second_factor.signing_in import StaffForm, StaffLogin  # noqa: PLC0415
+
+        home = reverse("admin:index", current_app=self.name)
+        if request.method == "GET" and self.has_permission(request):
+            return HttpResponseRedirect(home)
+        if request.method == "GET" and super().has_permission(request):
+            return HttpResponseRedirect(next_step(request))
+        chosen = request.POST.get(REDIRECT_FIELD_NAME) or request.GET.get(REDIRECT_FIELD_NAME)
+        context = {
+            **self.each_context(request),
+            "title": "Log in",
+            "subtitle": None,
+            "app_path": request.get_full_path(),
+            "username": request.user.get_username(),
+            REDIRECT_FIELD_NAME: chosen or home,
+            **(extra_context or {}),
+        }
+        page = StaffLogin.as_view(
+            extra_context=context, authentication_form=StaffForm, template_name="admin/login.html", next_page=home
+        )
+        answer = page(request)
+        assert isinstance(answer, HttpResponse)
+        return answer
+
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
         """Return the apps with routing first, its pages in the order of their use."""
         apps: list[Any] = super().get_app_list(request, app_label)
         for app in apps:
+            app["name"] = APP_NAMES.get(app["app_label"], app["name"])
             app["models"].sort(key=_place)
         return sorted(apps, key=lambda app: app["app_label"] != "routing")
+
+
+def attempt_of(request: HttpRequest) -> Attempt:
+    """Return what somebody tried in the back office."""
+    return Attempt(
+        actor=f"user:{request.user.get_username()}",
+        what=f"{request.method} {request.path}",
+        subject="admin",
+        request_id=request.headers.get("X-Request-Id", ""),
+    )
 
 
 def _place(model: dict[str, Any]) -> tuple[int, str]:

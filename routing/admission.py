@@ -45,19 +45,27 @@ def admit(draft: RouteDraft, tenant: Tenant, stored: Route | None) -> Admitted:
     BackendNotImplemented, InvalidConfig or ForbiddenEndpoint.
     """
     _check_key(draft)
-    backend = known_backend(draft.resource_kind, draft.backend_type)
-    backend_type = draft.backend_type.lower()
     mode = tenant.effective_mode
-    if backend.backend_class == EMBEDDED:
-        allowed = backends_for(draft.resource_kind, mode)
-        refuse_embedded(backend_type, mode, allowed, resource_kind=draft.resource_kind)
-    _check_limits(draft.resource_kind, backend_type)
+    backend_type = check_backend(draft.resource_kind, draft.backend_type, mode)
     config = parse_config(
         draft.resource_kind, backend_type, complete_config(draft.resource_kind, backend_type, draft.config, stored)
     )
     # A driver opens nothing before it is used, and refuses what its mode does not allow.
     driver_class(draft.resource_kind, backend_type)(config, mode=mode, epoch=0).close()
     return Admitted(backend_type, config)
+
+
+def check_backend(resource_kind: str, backend_type: str, mode: str) -> str:
+    """Return the backend's canonical name if it may serve the kind in this mode, whatever its config.
+
+    Raises UnsupportedBackend, ForbiddenBackendClass, BackendNotImplemented, or InvalidConfig for limits that are too low.
+    """
+    backend = known_backend(resource_kind, backend_type)
+    backend_type = backend_type.lower()
+    if backend.backend_class == EMBEDDED:
+        refuse_embedded(backend_type, mode, backends_for(resource_kind, mode), resource_kind=resource_kind)
+    _check_limits(resource_kind, backend_type)
+    return backend_type
 
 
 def complete_config(

@@ -9,3 +9,9 @@ class RoutingConfig(AppConfig):
     name = "routing"
     verbose_name = "Routing"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Tell other processes of changes from now on, where they can be told."""
+        from northstar.propagation import announce_changes  # noqa: PLC0415 - models are not there before
+
+        announce_changes()

@@ -60,11 +60,10 @@ def parse_config(resource_kind: str, backend_type: str, config: Mapping[str, Any
             errors=_field_errors(error, schema),
         ) from None
     except ForbiddenEndpoint as error:
-        fields = [FieldError(f"config.{name}", error.code, error.detail) for name in _forbidden(schema, config)]
         raise ForbiddenEndpoint(
             f"The config of backend_type={backend_type} for resource_kind={resource_kind} names a forbidden place.",
             fix=error.fix,
-            errors=fields,
+            errors=_forbidden_and_wrong(schema, config),
         ) from None
 
 
@@ -119,14 +118,19 @@ def _told(kind: str, message: str, schema: type[BackendConfig]) -> str:
     return message.removeprefix("Value error, ")
 
 
-def _forbidden(schema: type[BackendConfig], config: Mapping[str, Any]) -> list[str]:
-    """Which fields alone are forbidden: a validator does not know its field's name."""
-    names = []
+def _forbidden_and_wrong(schema: type[BackendConfig], config: Mapping[str, Any]) -> list[FieldError]:
+    """Which fields are forbidden, each tried alone as a validator does not know its field's name; and what else is wrong."""
+    refused: dict[str, FieldError] = {}
     for name, value in config.items():
         try:
             schema.model_validate({name: value})
-        except ForbiddenEndpoint:
-            names.append(name)
+        except ForbiddenEndpoint as error:
+            refused[name] = FieldError(f"config.{name}", error.code, error.detail)
         except ValidationError:
             continue
-    return names
+    try:
+        schema.model_validate({name: value for name, value in config.items() if name not in refused})
+    except ValidationError as error:
+        wrong = _field_errors(error, schema)
+        return [*refused.values(), *(one for one in wrong if one.field.partition(".")[2] not in refused)]
+    return list(refused.values())

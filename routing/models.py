@@ -13,6 +13,7 @@ from uuid_utils.compat import uuid7
 
 from northstar.errors import Conflict
 from northstar.modes import LAB, MODES, SYSTEM_TENANT, T_SYSTEM
+from routing import health_models  # noqa: F401 - their tables are this app's too
 from routing.patterns import env_validator, identifier_validator, surface_validator, tenant_validator
 
 LAB_DEPLOYMENT: Final = "lab"
@@ -201,6 +202,11 @@ class OutboxEntry(models.Model):
         verbose_name_plural = "outbox entries"
         indexes = [
             models.Index(fields=["id"], name="outbox_waiting", condition=models.Q(delivered_at__isnull=True)),
+            models.Index(
+                fields=["tenant_id", "env", "stream_id", "id"],
+                name="outbox_waiting_for_stream",
+                condition=models.Q(delivered_at__isnull=True),
+            ),
         ]
         constraints = [
             models.UniqueConstraint(fields=["change", "tenant_id", "stream_id"], name="one_delivery_per_stream")
@@ -210,29 +216,61 @@ class OutboxEntry(models.Model):
         return f"{self.payload.get('action', 'event')} to {self.stream_id} of {self.tenant_id}/{self.env}"
 
 
-class StrategyLock(models.Model):
-    """Forbids switches of one route, or of all routes of a tenant's environment, until it is released or runs out."""
+class RegistryMirror(models.Model):
+    """The one row that says how far the routing registry mirrors this database, as the relay last saw it, and what holds it up.
 
-    route = models.ForeignKey(Route, null=True, blank=True, on_delete=models.CASCADE, related_name="locks")
+    The registry's own anchor is the truth, and where the relay goes on: this row is for people and for pauses.
+    """
+
+    ROW: Final = 1
+
+    mirrored = models.PositiveBigIntegerField(default=0)
+    mirrored_at = models.DateTimeField(null=True)
+    attempts = models.PositiveIntegerField(default=0)
+    next_attempt_at = models.DateTimeField(null=True)
+    last_error = models.TextField(blank=True)
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=models.Q(id=1), name="one_registry_mirror")]
+
+    def __str__(self) -> str:
+        return f"mirrored up to audit row {self.mirrored}"
+
+
+class StrategyLock(models.Model):
+    """Forbids whatever could move the data of one route, or of a tenant's whole environment, until it is released or runs out.
+
+    It names a route by its four-part key, not by its row, so it outlasts the route: what is deleted cannot be created
+    elsewhere. Without a resource kind it covers all routes of the environment. `routing.changes.locks` alone reads and writes it.
+    """
+
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="locks")
     env = models.CharField(max_length=31, validators=[env_validator])
+    resource_kind = models.CharField(max_length=64, blank=True)
+    project_id = models.CharField(max_length=128, null=True, blank=True)  # noqa: DJ001 - absent is not a name
     owner = models.CharField(max_length=200)
     reason = models.TextField()
     until = models.DateTimeField(null=True, blank=True)
-    created_at = models.DateTimeField(auto_now_add=True)
-    released_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(editable=False)
+    released_at = models.DateTimeField(null=True, blank=True, editable=False)
+    released_by = models.CharField(max_length=200, blank=True, editable=False)
 
     class Meta:
-        ordering = ["-created_at"]
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["tenant", "env"], name="locks_of_a_place")]
+        permissions = [("override_lock", "Can pass another's strategy lock, or release it, with a rationale")]
 
     def __str__(self) -> str:
-        return f"locked by {self.owner}: {self.reason}"
+        what = self.resource_kind or "all routes"
+        where = f"{self.tenant_id}/{self.env}" + (f"/{self.project_id}" if self.project_id else "")
+        return f"{what} in {where}, locked by {self.owner}: {self.reason}"
 
 
 class SnapshotRevision(models.Model):
     """The one row that every change locks first: it orders them all, and tells other processes to reload.
 
-    `audit_rows` and `audit_head` remember the end of the audit chain, so that rows cut off its tail are missed.
+    `audit_rows` (the number of the last row) and `audit_head` (its hash) remember the end of the audit chain, so that rows cut
+    off its tail are missed.
     """
 
     ROW: Final = 1

@@ -5,6 +5,7 @@ import os
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from time import monotonic
 from typing import Any, Final
 
@@ -77,6 +78,8 @@ class SnapshotCache:
         self.snapshot = EMPTY
         self.next_check = 0.0
         self.checked_at = 0.0
+        self.since = datetime.now(UTC)
+        """When this process came to know the snapshot's revision."""
         self._stale = True
         self._replacing = (
             False  # a snapshot that is known to be stale: nobody may go on with it while it is loaded anew
@@ -89,6 +92,11 @@ class SnapshotCache:
         """Have the next reader load everything again and wait for it."""
         self._stale = True
         self.next_check = 0.0
+
+    def look_again(self) -> None:
+        """Load what changed, now; requests go on with what there is meanwhile. Raises BackendUnavailable as `refresh`."""
+        with self._lock:
+            self._check()
 
     def age(self) -> float:
         """Seconds since the snapshot was last known to be current."""
@@ -113,7 +121,7 @@ class SnapshotCache:
         borrowed = connection.connection is not None
         try:
             if stale or _revision() != self.snapshot.revision:
-                self.snapshot = load()
+                self._replace(load())
         except DatabaseFailure as error:
             self._keep(stale, error)
             return
@@ -128,6 +136,11 @@ class SnapshotCache:
         if self._outage:
             self._outage = False
             logger.info("The control-plane database answers again.")
+
+    def _replace(self, loaded: Snapshot) -> None:
+        if loaded.revision != self.snapshot.revision:
+            self.since = datetime.now(UTC)
+        self.snapshot = loaded
 
     def _keep(self, stale: bool, error: DatabaseFailure) -> None:
         self._stale = stale
@@ -168,13 +181,14 @@ def _read(revision: int) -> Snapshot:
     enabled: dict[RouteKey, ResolvedRoute] = {}
     disabled: dict[RouteKey, ResolvedRoute] = {}
     for row in rows:
-        route = _resolved(row, modes[row.tenant_id])
+        route = resolved(row, modes[row.tenant_id])
         key = (route.resource_kind, route.tenant_id, route.env, route.project_id)
         (enabled if route.enabled else disabled)[key] = route
     return Snapshot(revision, enabled, disabled, modes, dict(SurfaceAlias.objects.values_list("alias", "canonical")))
 
 
-def _resolved(row: Route, mode: str) -> ResolvedRoute:
+def resolved(row: Route, mode: str) -> ResolvedRoute:
+    """Return a route, stored or not, as resolution sees it; `mode` is its tenant's effective one."""
     return ResolvedRoute(
         id=row.pk,
         revision=row.revision,

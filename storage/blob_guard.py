@@ -27,6 +27,7 @@ from storage.blobs import (
 from storage.errors import InvalidValue, ValueTooLarge
 from storage.guard import PAGE_LIMIT, Caller, ServedBy
 from storage.keys import Scope, check_object_key, check_prefix
+from storage.usage import LISTED, LOOKED_UP, of_object_get, of_object_put
 
 
 class GuardedBlobs:
@@ -78,6 +79,8 @@ class GuardedBlobs:
                 size=size,
             ),
             repeatable=False,  # the caller's bytes flow by once
+            spends=of_object_put(0),
+            yields=lambda info: of_object_put(info.size),
         )
 
     @property
@@ -87,12 +90,12 @@ class GuardedBlobs:
 
     def get(self, key: str, wanted: RangeRequest | None = None, *, area: Area = Area.OBJECTS) -> Blob | None:
         ref = self._ref(key, area)
-        blob = self._caller.run("get", lambda: self._driver.get(ref, wanted), repeatable=True)
+        blob = self._caller.run("get", lambda: self._driver.get(ref, wanted), repeatable=True, yields=of_object_get)
         return replace(blob, chunks=GuardedChunks(blob, self._caller)) if blob else None
 
     def head(self, key: str, *, area: Area = Area.OBJECTS) -> BlobInfo | None:
         ref = self._ref(key, area)
-        return self._caller.run("head", lambda: self._driver.head(ref), repeatable=True)
+        return self._caller.run("head", lambda: self._driver.head(ref), repeatable=True, spends=LOOKED_UP)
 
     def delete(self, key: str, *, expect: BlobExpect = ANY, area: Area = Area.OBJECTS) -> bool:
         if expect is ABSENT:
@@ -118,6 +121,7 @@ class GuardedBlobs:
                 self.scope, area=area, prefix=prefix, delimiter=delimiter, limit=limit, cursor=cursor
             ),
             repeatable=True,
+            spends=LISTED,
         )
 
     def copy(
@@ -146,6 +150,7 @@ class GuardedBlobs:
                 sha256=sha256,
             ),
             repeatable=False,
+            spends=of_object_put(0),
         )
 
     def presign(self, key: str, grant: Grant, *, area: Area = Area.OBJECTS) -> Presigned:

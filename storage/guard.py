@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar, cast
 
 from northstar.errors import InvalidRequest, NorthstarError
 from storage.config import MASK
@@ -38,7 +38,8 @@ from storage.documents import (
 )
 from storage.errors import BackendRejected, BackendUnavailable, InvalidValue, ValueTooLarge
 from storage.keys import Scope, check_key, check_partition, check_prefix, check_text
-from storage.metering import metered
+from storage.metering import DEFECT, OK, record
+from storage.usage import DELETED, NOTHING, Usage, of_get, of_get_many, of_put, of_put_many, of_scan, of_write
 from storage.values import CheckedFields, check_fields, check_number, checked
 
 ATTEMPTS: Final = 3
@@ -68,18 +69,44 @@ class Caller:
     scope: Scope
     secrets: tuple[str, ...] = ()
 
-    def run(self, operation: str, call: Callable[[], T], *, repeatable: bool) -> T:
+    def run(
+        self,
+        operation: str,
+        call: Callable[[], T],
+        *,
+        repeatable: bool,
+        spends: Usage = NOTHING,
+        yields: Callable[[T], Usage] | None = None,
+    ) -> T:
         """Return the call's result. A `repeatable` call is tried again, with jitter, while the backend is unavailable.
 
         Reads are repeatable, and writes that carry an operation id: the driver recognises those it has applied already.
+        `spends` is what the call uses of the service whatever comes of it; `yields` tells it from the result.
         """
-        backend = self.served_by.backend_type
-        with metered(kind=self.kind, backend=backend, tenant=self.scope.tenant, operation=operation):
-            try:
-                return _retried(call) if repeatable else call()
-            except NorthstarError as error:
-                self.redact(error)
-                raise
+        result: Any = None
+        error: NorthstarError | None = None
+        outcome, started = DEFECT, time.perf_counter()
+        try:
+            result = _retried(call) if repeatable else call()
+            outcome = OK
+        except NorthstarError as refusal:
+            self.redact(refusal)
+            error, outcome = refusal, refusal.code
+            raise
+        finally:
+            seconds = time.perf_counter() - started
+            record(
+                kind=self.kind,
+                backend=self.served_by.backend_type,
+                tenant=self.scope.tenant,
+                route_id=self.served_by.route_id,
+                operation=operation,
+                seconds=seconds,
+                outcome=outcome,
+                used=yields(result) if yields and outcome == OK else spends,
+                error=error,
+            )
+        return cast("T", result)
 
     def redact(self, error: NorthstarError) -> None:
         """Take the secrets of the route out of what an error says."""
@@ -135,12 +162,14 @@ class GuardedDocuments:
 
     def get(self, ref: Ref) -> Document | None:
         inner = self._inner(ref)
-        document = self._caller.run("get", lambda: self._driver.get(inner), repeatable=True)
+        document = self._caller.run("get", lambda: self._driver.get(inner), repeatable=True, yields=of_get)
         return self._outer(document) if document else None
 
     def get_many(self, refs: Sequence[Ref]) -> list[Document | None]:
         inner = [self._inner(ref) for ref in refs]
-        documents = self._caller.run("get_many", lambda: self._driver.get_many(inner), repeatable=True)
+        documents = self._caller.run(
+            "get_many", lambda: self._driver.get_many(inner), repeatable=True, yields=of_get_many
+        )
         return [self._outer(document) if document else None for document in documents]
 
     def put(
@@ -158,6 +187,7 @@ class GuardedDocuments:
             "put",
             lambda: self._driver.put(inner, good, expect=expect, expires_at=expires_at, operation_id=operation_id),
             repeatable=_is_named(operation_id),
+            spends=of_put(len(good.encoded)),
         )
 
     def delete(self, ref: Ref, *, expect: Literal[Expectation.ANY] | int = ANY, operation_id: str = "") -> bool:
@@ -167,6 +197,7 @@ class GuardedDocuments:
             "delete",
             lambda: self._driver.delete(inner, expect=expect, operation_id=operation_id),
             repeatable=_is_named(operation_id),
+            spends=DELETED,
         )
 
     def increment(
@@ -179,11 +210,12 @@ class GuardedDocuments:
         operation_id: str = "",
     ) -> Totals:
         inner = self._inner(ref)
-        _check_increment(deltas, ceilings or {}, floors or {})
+        size = _check_increment(deltas, ceilings or {}, floors or {})
         return self._caller.run(
             "increment",
             lambda: self._driver.increment(inner, deltas, ceilings=ceilings, floors=floors, operation_id=operation_id),
             repeatable=_is_named(operation_id),
+            spends=of_put(size),
         )
 
     def scan(
@@ -218,6 +250,7 @@ class GuardedDocuments:
                 cursor=cursor,
             ),
             repeatable=True,
+            yields=lambda page: of_scan(page.documents),
         )
         return Page(tuple(self._outer(document) for document in page.documents), page.cursor)
 
@@ -230,6 +263,7 @@ class GuardedDocuments:
             "write",
             lambda: self._driver.write(collection, inner, good, operation_id=operation_id),
             repeatable=_is_named(operation_id),
+            spends=of_write(good),
         )
 
     def put_many(self, documents: Sequence[BulkPut]) -> list[Written | Exception]:
@@ -242,7 +276,10 @@ class GuardedDocuments:
                 valid[position] = replace(document, ref=self._inner(document.ref), fields=good)
             except NorthstarError as error:
                 refused[position] = error
-        stored = self._caller.run("put_many", lambda: self._driver.put_many(list(valid.values())), repeatable=False)
+        puts = list(valid.values())
+        stored = self._caller.run(
+            "put_many", lambda: self._driver.put_many(puts), repeatable=False, spends=of_put_many(puts)
+        )
         outcomes = refused | dict(zip(valid, stored, strict=True))
         return [outcomes[position] for position in range(len(documents))]
 

@@ -9,7 +9,7 @@ from northstar.context import RequestContext
 from routing.policy import refuse_embedded
 from routing.resolve import ResolvedRoute, driver_config, resolve
 from storage.blob_guard import GuardedBlobs
-from storage.config import reveal
+from storage.config import BackendConfig, reveal
 from storage.guard import GuardedDocuments, ServedBy
 from storage.keys import Scope
 from storage.registry import BACKENDS, DOCUMENTS, EMBEDDED, KINDS, backends_for, driver_class, load
@@ -42,13 +42,18 @@ def open_store(kind: str, context: RequestContext) -> Any:
     fallback. The store stays on the route revision that it was opened with: open one per request.
     """
     route = resolve(kind, context)
-    adapter = _adapter(route, context.mode)
+    served_by = ServedBy(route.id, route.revision, route.backend_type)
+    return store_over(kind, context, _adapter(route, context.mode), served_by)
+
+
+def store_over(kind: str, context: RequestContext, adapter: Adapter, served_by: ServedBy) -> Any:
+    """Return the kind's store over an adapter that somebody built for it, inside the context's scope."""
     definition = KINDS[kind]
     guarded = GuardedDocuments if definition.primitive == DOCUMENTS else GuardedBlobs
     store = guarded(
         adapter.driver,
         scope=Scope.of(context),
-        served_by=ServedBy(route.id, route.revision, route.backend_type),
+        served_by=served_by,
         kind=kind,
         secrets=adapter.secrets,
         lease=adapter,
@@ -78,9 +83,22 @@ def _adapter(route: ResolvedRoute, mode: str) -> Adapter:
 
 def build_adapter(route: ResolvedRoute, mode: str) -> Adapter:
     """Build a driver of its own for a route, uncached. Raises as `open_store`."""
-    driver = driver_class(route.resource_kind, route.backend_type)
-    if BACKENDS[route.backend_type].backend_class == EMBEDDED:
-        refuse_embedded(route.backend_type, mode, backends_for(route.resource_kind, mode))
-    config = driver_config(route)
+    driver = _allowed_driver(route.resource_kind, route.backend_type, mode)
+    return _built(driver, driver_config(route), mode, route.revision)
+
+
+def adapter_for(resource_kind: str, backend_type: str, config: BackendConfig, *, mode: str) -> Adapter:
+    """Build a driver of its own for a config that is no route's yet. Raises as `open_store`."""
+    return _built(_allowed_driver(resource_kind, backend_type, mode), config, mode, 0)
+
+
+def _allowed_driver(resource_kind: str, backend_type: str, mode: str) -> Any:
+    driver = driver_class(resource_kind, backend_type)
+    if BACKENDS[backend_type].backend_class == EMBEDDED:
+        refuse_embedded(backend_type, mode, backends_for(resource_kind, mode))
+    return driver
+
+
+def _built(driver: Any, config: BackendConfig, mode: str, epoch: int) -> Adapter:
     secrets = tuple(reveal(getattr(config, name)) for name in sorted(config.secret_fields()) if getattr(config, name))
-    return Adapter(driver(config, mode=mode, epoch=route.revision), secrets)
+    return Adapter(driver(config, mode=mode, epoch=epoch), secrets)

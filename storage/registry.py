@@ -37,12 +37,16 @@ class Backend:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A resource kind. `needs` are the limits that a driver must declare at least, checked when a route is saved."""
+    """A resource kind. `needs` are the limits that a driver must declare at least, checked when a route is saved.
+
+    `of_system`: it keeps what Northstar itself needs, so no tenant but `t_system` has use for a route.
+    """
 
     title: str
     primitive: str
     path: str
     needs: dict[str, Any] = field(default_factory=dict)
+    of_system: bool = False
 
 
 BACKENDS: Final[dict[str, Backend]] = {
@@ -85,6 +89,13 @@ KINDS: Final[dict[str, Kind]] = {
     ),
     "object_store": Kind(
         "Object store", BLOBS, "storage.kinds.object_store.ObjectStore", {"conditional_writes": True, "ranges": True}
+    ),
+    "routing_registry_store": Kind(
+        "Routing registry",
+        DOCUMENTS,
+        "storage.kinds.routing_registry_store.RoutingRegistryStore",
+        {"ordered_scan": True, "strong_reads": True},
+        of_system=True,
     ),
     "tabular_store": Kind(
         "Tabular store",

@@ -11,7 +11,7 @@ from northstar.errors import RateLimited
 from storage.errors import BackendUnavailable
 from storage.keys import Scope
 from storage.kinds.event_stream import EventStream
-from storage.kinds.events import StoredEvent, events_appended
+from storage.kinds.events import StoredEvent, events_appended, events_elsewhere
 from storage.stream_channel import Channel, Ending, Key, ReadPool, Source
 
 
@@ -45,7 +45,8 @@ class StreamHub:
         self._source = Source(open_stream, encode, self.pool, settings.poll_seconds, settings.quiet_poll_seconds)
         self._channels: dict[Key, Channel] = {}
         self._listeners: dict[str, int] = {}
-        events_appended.connect(self._on_appended)
+        for signal in (events_appended, events_elsewhere):
+            signal.connect(self._on_appended)
 
     @contextmanager
     def admitted(self, tenant: str) -> Iterator[None]:
@@ -94,7 +95,8 @@ class StreamHub:
     def close(self) -> None:
         """End all streams: each tells its client when to come back. No new one is admitted."""
         self.closing = True
-        events_appended.disconnect(self._on_appended)
+        for signal in (events_appended, events_elsewhere):
+            signal.disconnect(self._on_appended)
         self.loop.call_soon_threadsafe(self._close)
 
     def _close(self) -> None:

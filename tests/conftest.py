@@ -1,5 +1,6 @@
 """The cast of every test: acme owns things, globex must never see them; a lab of its own below tmp_path."""
 
+import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ from routing.resolve import invalidate
 from storage.opening import close_adapters
 from storage.registry import KINDS
 from tests.server import Running, running_server
+from tests.stack.postgres import new_database, use_postgres
 
 # Named here because the controlling process of pytest-xdist loads no other conftest.
 pytest_plugins = ("tests.contract.ledger", "tests.stack.fixtures")
@@ -32,6 +34,10 @@ hypothesis.settings.load_profile("northstar")
 
 CAUSE = Cause("user:alice", request_id="req-test")
 TENANT_SCOPES = tuple(scope for scope in SCOPES if scope != ACT_FOR_TENANTS)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--postgres", action="store_true", help="keep the control plane in PostgreSQL instead of SQLite")
 
 
 @pytest.fixture(autouse=True)
@@ -48,20 +54,22 @@ def lab(settings, tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_test_environment, django_db_blocker) -> Iterator[None]:
+def django_db_setup(request, django_test_environment, django_db_blocker) -> Iterator[None]:
     """The common database, for any choice of tests: pytest-django makes none where all of them ask through `database`."""
     with django_db_blocker.unblock():
+        if request.config.getoption("--postgres"):
+            use_postgres(request.getfixturevalue("postgres"))
         made = setup_databases(verbosity=0, interactive=False)
         yield
         teardown_databases(made, verbosity=0)
 
 
 @contextmanager
-def default_database(path: Path) -> Iterator[None]:
-    """Let Django's connections, of every thread, lead to this file."""
+def default_database(name: str) -> Iterator[None]:
+    """Let Django's connections, of every thread, lead to this database."""
     usual = connection.settings_dict["NAME"]
     connections.close_all()
-    connection.settings_dict["NAME"] = str(path)
+    connection.settings_dict["NAME"] = name
     try:
         yield
     finally:
@@ -69,18 +77,32 @@ def default_database(path: Path) -> Iterator[None]:
         connection.settings_dict["NAME"] = usual
 
 
+@contextmanager
+def database_copy(request: pytest.FixtureRequest, path: Path) -> Iterator[str]:
+    """Copy the database that is the default now, and give the copy's name for `default_database`; in SQLite it is a file."""
+    if connection.vendor != "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("VACUUM INTO %s", [str(path)])
+        yield str(path)
+        return
+    template, name = connection.settings_dict["NAME"], f"copy-{secrets.token_hex(6)}"
+    connections.close_all()
+    with new_database(request.getfixturevalue("postgres"), name, template=template):
+        yield name
+
+
 @pytest.fixture
-def own_database(django_db_setup, django_db_blocker, tmp_path: Path) -> Iterator[None]:
+def own_database(request, django_db_setup, django_db_blocker, tmp_path: Path) -> Iterator[None]:
     """A database for this test alone: what it writes is committed, so other threads see it. Use it instead of `db`.
 
     pytest-django's transactional tests empty the tables at the end, which the audit trail's triggers refuse.
     """
-    path = tmp_path / "northstar.sqlite3"
-    with django_db_blocker.unblock():
-        with connection.cursor() as cursor:
-            cursor.execute("VACUUM INTO %s", [str(path)])
-        with default_database(path):
-            yield
+    with (
+        django_db_blocker.unblock(),
+        database_copy(request, tmp_path / "northstar.sqlite3") as name,
+        default_database(name),
+    ):
+        yield
 
 
 @pytest.fixture

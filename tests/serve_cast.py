@@ -1,4 +1,4 @@
-"""Run as a process: makes the cast in a home, prints its keys, then serves it with the real `serve` command.
+"""Run as a process: makes the cast in a home, prints its keys, then, given a port, serves it with the real `serve` command.
 
 It ends when its standard input does, so that no server outlives a test run, however that was killed.
 """
@@ -23,11 +23,12 @@ CAUSE = Cause("command:test")
 CAST = {"acme": LAB, "globex": LAB, SYSTEM_TENANT: T_SYSTEM}
 
 
-def main(port: str) -> None:
+def main(port: str = "") -> None:
     call_command("migrate", verbosity=0)
     tokens = {tenant_id: _member(tenant_id, mode) for tenant_id, mode in CAST.items()}
     print(json.dumps(tokens), flush=True)
-    call_command("serve", "--port", port, "--stop-at-eof")
+    if port:
+        call_command("serve", "--port", port, "--stop-at-eof")
 
 
 def _member(tenant_id: str, mode: str) -> str:
@@ -41,4 +42,4 @@ def _member(tenant_id: str, mode: str) -> str:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

@@ -75,6 +75,16 @@ class Running:
             return self.process.wait()
 
 
+def environment_of(home: Path, **environment: str) -> dict[str, str]:
+    """What a process of a deployment in `home` sees: of our own settings, those named and no others."""
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("NORTHSTAR_", "DJANGO_")) and name not in {"DATABASE_URL", "REDIS_URL", "ALLOWED_HOSTS"}
+    }
+    return {**inherited, "NORTHSTAR_HOME": str(home), "PYTHONUNBUFFERED": "1", **environment}
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind((HOST, 0))
@@ -86,16 +96,11 @@ def running_server(home: Path, **environment: str) -> Iterator[Running]:
     """Serve `home` with the cast in it. `environment` adds settings, such as NORTHSTAR_SSE_HEARTBEAT_SECONDS="0.1"."""
     home.mkdir(parents=True, exist_ok=True)
     port, log = free_port(), home / "server.log"
-    inherited = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("NORTHSTAR_", "DJANGO_")) and name not in {"DATABASE_URL", "REDIS_URL", "ALLOWED_HOSTS"}
-    }
     with log.open("wb") as sink:
         process = subprocess.Popen(
             [sys.executable, "-m", "tests.serve_cast", str(port)],
             cwd=PROJECT,
-            env={**inherited, "NORTHSTAR_HOME": str(home), "PYTHONUNBUFFERED": "1", **environment},
+            env=environment_of(home, **environment),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=sink,
@@ -108,13 +113,13 @@ def running_server(home: Path, **environment: str) -> Iterator[Running]:
             line = process.stdout.readline()
             assert line, f"the server did not start:\n{log.read_text()}"
             server.tokens.update(json.loads(line))
-            _wait_until_up(server)
+            wait_until_up(server)
             yield server
         finally:
             server.stop()
 
 
-def _wait_until_up(server: Running) -> None:
+def wait_until_up(server: Running) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         assert server.process.poll() is None, f"the server ended:\n{server.log.read_text()}"

@@ -5,18 +5,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from northstar.config_options import config_of
 from northstar.demo.report import Report
 from northstar.demo.stage import ENV, OTHER_TENANT
 from northstar.quickstart import DEMO_TENANT, ensure_filesystem_routes
 from routing.changes import Cause, RouteDraft, put_route
-from routing.configs import config_class
 from routing.preparation import prepare_routes
 from storage.registry import DOCUMENTS, KINDS, backend_named
 
-KINDS_OF_DOCUMENTS: Final = tuple(name for name, kind in KINDS.items() if kind.primitive == DOCUMENTS)
+KINDS_OF_DOCUMENTS: Final = tuple(
+    name for name, kind in KINDS.items() if kind.primitive == DOCUMENTS and not kind.of_system
+)
 CAUSE: Final = Cause("command:demo", rationale="The demo runs on another backend.")
 OVER: Final = Cause("command:demo", rationale="The demo is over.")
-_REFERENCES: Final = ("env:", "file:")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +43,8 @@ def document_backend(backend_type: str, endpoint: str | None, options: Mapping[s
 
     Raises UnsupportedBackend or BackendNotImplemented; whether the config fits is told when a route is made of it.
     """
-    secrets = config_class(KINDS_OF_DOCUMENTS[0], backend_type).secret_fields()
-    config: dict[str, Any] = {"endpoint": endpoint} if endpoint else {}
-    for name, value in options.items():
-        refers = name in secrets and value.startswith(_REFERENCES)
-        config[name] = {"$secret": value} if refers else value
-    return DocumentBackend(backend_type.lower(), config)
+    config = config_of(KINDS_OF_DOCUMENTS[0], backend_type, options)
+    return DocumentBackend(backend_type.lower(), ({"endpoint": endpoint} if endpoint else {}) | config)
 
 
 @contextmanager

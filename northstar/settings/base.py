@@ -24,6 +24,12 @@ NORTHSTAR_SECRETS_DIR: Path = Path(env.str("NORTHSTAR_SECRETS_DIR", default="") 
 """The folder that a `file:` secret reference reads from."""
 NORTHSTAR_SNAPSHOT_POLL_SECONDS: float = env.float("NORTHSTAR_SNAPSHOT_POLL_SECONDS", default=0.25)
 """How old a process's view of the routes may grow before it asks the database for the revision."""
+NORTHSTAR_PROBE_SECONDS: float = env.float("NORTHSTAR_PROBE_SECONDS", default=300.0)
+"""Between probes of a route that works; 0 leaves them to the command `probe_routes`."""
+NORTHSTAR_REPORT_SECONDS: float = env.float("NORTHSTAR_REPORT_SECONDS", default=15.0)
+"""Between the times that a process keeps what it counted, and says which routes it knows. A crash loses at most this much."""
+NORTHSTAR_PRICES_FILE: str = env.str("NORTHSTAR_PRICES_FILE", default="")
+"""A price table to use instead of the one that Northstar ships."""
 NORTHSTAR_WEB_THREADS: int = env.int("NORTHSTAR_WEB_THREADS", default=32)
 """Threads of one process that answer API and admin requests."""
 NORTHSTAR_METRICS_TOKEN: str = env.str("NORTHSTAR_METRICS_TOKEN", default="")
@@ -62,6 +68,9 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
     "django_structlog",
     "rest_framework",
     "drf_spectacular",
@@ -80,6 +89,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 
@@ -137,7 +147,8 @@ def shared_cache(address: str) -> dict[str, Any]:
 
 
 DJANGO_REDIS_LOG_IGNORED_EXCEPTIONS = True
-CACHES = {"default": shared_cache(env.str("REDIS_URL", default=""))}
+REDIS_URL: str = env.str("REDIS_URL", default="")
+CACHES = {"default": shared_cache(REDIS_URL)}
 
 # The API -----------------------------------------------------------------------------------------------------------------
 
@@ -180,6 +191,19 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 LOGIN_URL = "/admin/login/"
+LOGIN_REDIRECT_URL = "/admin/"
+ACCOUNT_ADAPTER = "northstar.second_factor.adapters.AccountAdapter"
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_LOGIN_METHODS = {"username"}
+ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*"]
+ACCOUNT_REAUTHENTICATION_METHODS = ["password", "mfa"]
+ACCOUNT_REAUTHENTICATION_TIMEOUT = 5 * 60
+ACCOUNT_RATE_LIMITS = {"login_failed": "30/m/ip,5/5m/key"}
+"""Failed logins and wrong codes, by address and by person."""
+MFA_ADAPTER = "northstar.second_factor.adapters.FactorAdapter"
+MFA_SUPPORTED_TYPES = ["recovery_codes", "totp"]
+MFA_TOTP_TOLERANCE = 1
+"""Steps of 30 seconds that a telephone's clock may be off, either way."""
 X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"
 SESSION_COOKIE_SAMESITE = "Lax"

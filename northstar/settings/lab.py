@@ -16,5 +16,7 @@ NORTHSTAR_ALLOWED_ENDPOINTS = sources.origins(
     env, "NORTHSTAR_ALLOWED_ENDPOINTS", default=["http://localhost:*", "http://127.0.0.1:*", "http://[::1]:*"]
 )
 
+NORTHSTAR_PROBE_SECONDS = env.float("NORTHSTAR_PROBE_SECONDS", default=60.0)
+
 WHITENOISE_USE_FINDERS = True
 """Static files are served from where the apps keep them: nothing to collect first."""

@@ -1,17 +1,23 @@
 """What the pages share: a change that is refused comes back as an error on the form that asked for it."""
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
+from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
+from django.utils.http import urlencode
 from django.utils.text import capfirst
 
-from northstar.errors import ForbiddenEndpoint, NorthstarError
+from northstar.errors import Forbidden, ForbiddenEndpoint, NorthstarError, StrategyLocked, VersionConflict
+from northstar.second_factor.rule import has_fresh_proof
+from routing.admin_site import attempt_of
 from routing.audit import Cause
+from routing.denials import record_denial
 
 if TYPE_CHECKING:
     AnyModelAdmin = admin.ModelAdmin[Any]
@@ -25,31 +31,67 @@ BACKEND_CODES = frozenset({"UNSUPPORTED_BACKEND", "BACKEND_NOT_IMPLEMENTED", "FO
 UNKNOWN_TENANT = {"invalid_choice": "There is no tenant “%(value)s”. Choose one with the lens, or create it first."}
 
 
-class RefusableForm(AnyModelForm):
-    """A form that can show why `routing.changes` refused what it asked for."""
+_NEXT_STEPS: Final = {
+    Forbidden.code: "Open the route's Switch page, which asks you to confirm that it is you; then do this again.",
+    StrategyLocked.code: (
+        "Ask the lock's owner to release it, or wait for its end. Whoever may override locks ticks the box, and says why."
+    ),
+    VersionConflict.code: "Look at what is there now, then decide again.",
+}
+"""What to do in the back office, where the error's own words say how to mend an API call."""
+
+
+def next_step(error_code: str, fix: str) -> str:
+    """Return the next step after an error, in the back office's terms."""
+    return _NEXT_STEPS.get(error_code, fix)
+
+
+def told(refusal: NorthstarError) -> str:
+    """Return why something was refused and what to do, in one line."""
+    return f"{refusal.told()} {next_step(refusal.code, refusal.fix)}".strip()
+
+
+class Refusable(forms.BaseForm):
+    """A form that can show why `routing.changes` refused what it asked for, each error on the field that it names."""
+
+    def show(self, refusal: NorthstarError) -> None:
+        """Add the refusal's errors; the form counts as cleaned."""
+        fix = refusal.fix if refusal.code == ForbiddenEndpoint.code else ""  # the others say how to mend an API call
+        for error in refusal.errors:
+            told = f"{error.detail} {fix}" if error.code == refusal.code else error.detail
+            if (
+                name := self.field_for(error.field)
+            ) not in self.errors:  # the form has seen for itself what is wrong there
+                self.tell(name, told.strip())
+        if not refusal.errors:
+            name = "backend_type" if refusal.code in BACKEND_CODES else ""
+            self.tell(name, f"{refusal.detail} {next_step(refusal.code, refusal.fix)}".strip())
+
+    def tell(self, name: str, text: str) -> None:
+        """Add an error to a field, or to the form where it has no such field."""
+        self.add_error(name if name in self.fields else None, text)
+
+    def field_for(self, name: str) -> str:
+        """Return the form's name for a field that an error names."""
+        return name
+
+
+class RefusableForm(Refusable, AnyModelForm):
+    """A model's form that shows the refusal of its own save."""
 
     refusal: ClassVar[NorthstarError | None] = None
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
         if self.refusal is not None:
-            self._show(self.refusal)
+            self.show(self.refusal)
         return cleaned
 
-    def field_for(self, name: str) -> str:
-        """Return the form's name for a field that an error names."""
-        return name
 
-    def _show(self, refusal: NorthstarError) -> None:
-        fix = refusal.fix if refusal.code == ForbiddenEndpoint.code else ""  # the others say how to mend an API call
-        for error in refusal.errors:
-            self._add(self.field_for(error.field), f"{error.detail} {fix}".strip())
-        if not refusal.errors:
-            name = "backend_type" if refusal.code in BACKEND_CODES else ""
-            self._add(name, f"{refusal.detail} {refusal.fix}".strip())
-
-    def _add(self, name: str, text: str) -> None:
-        self.add_error(name if name in self.fields else None, text)
+def moment_field(label: str, help_text: str) -> forms.DateTimeField:
+    """Return an optional field for a time in UTC, as the browser's own one."""
+    widget = forms.DateTimeInput(attrs={"type": "datetime-local"})
+    return forms.DateTimeField(required=False, label=label, help_text=help_text, widget=widget)
 
 
 def moment_filter(field: str, title: str, *, missing: str, present: str) -> type[admin.SimpleListFilter]:
@@ -67,6 +109,14 @@ def moment_filter(field: str, title: str, *, missing: str, present: str) -> type
 
     MomentFilter.title = title
     return MomentFilter
+
+
+class NamedValues(admin.AllValuesFieldListFilter):
+    """A filter on the values that a field has, without the empty one: a link needs a name."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.lookup_choices = self.lookup_choices.exclude(**{self.field_path: ""})
 
 
 class TitledAdmin(AnyModelAdmin):
@@ -92,6 +142,7 @@ class ChangesAdmin(TitledAdmin):
         try:
             return super().changeform_view(request, object_id, form_url, extra_context)
         except NorthstarError as refusal:
+            denied(request, refusal)
             setattr(request, _REFUSAL, refusal)
             return super().changeform_view(request, object_id, form_url, extra_context)
 
@@ -114,8 +165,18 @@ class ChangesAdmin(TitledAdmin):
         except NorthstarError as refusal:
             return self._refused(request, refusal)
 
+    def audit_subject(self, object_id: str) -> str:
+        """Return what the audit trail calls a row."""
+        return f"{self.opts.model_name}:{object_id}"
+
+    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
+        """Show the row's part of the audit trail: Django's own history knows only of the admin."""
+        trail = reverse("admin:routing_routechange_changelist")
+        return HttpResponseRedirect(f"{trail}?{urlencode({'subject': self.audit_subject(unquote(object_id))})}")
+
     def _refused(self, request: HttpRequest, refusal: NorthstarError) -> HttpResponse:
-        self.message_user(request, f"{refusal.detail} {refusal.fix}".strip(), messages.ERROR)
+        denied(request, refusal)
+        self.message_user(request, told(refusal), messages.ERROR)
         return HttpResponseRedirect(reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist"))
 
     def get_form(
@@ -144,10 +205,22 @@ class ReadOnlyAdmin(TitledAdmin):
         return False
 
 
-def cause_of(request: HttpRequest, rationale: str = "") -> Cause:
-    """Who asks for a change in the admin, and why."""
+def cause_of(request: HttpRequest, rationale: str = "", *, override: bool = False) -> Cause:
+    """Who asks for a change in the admin, and why. `override` asks to pass locks; it counts for those who may."""
     return Cause(
         actor=f"user:{request.user.get_username()}",
         request_id=request.headers.get("X-Request-Id", ""),
         rationale=rationale,
+        may_switch=has_fresh_proof(request),
+        may_override=override and may_override(request),
     )
+
+
+def denied(request: HttpRequest, refusal: NorthstarError) -> None:
+    """Record in the trail that somebody was refused, where that is a denial."""
+    record_denial(attempt_of(request), refusal)
+
+
+def may_override(request: HttpRequest) -> bool:
+    """Whether whoever asks may pass another's strategy lock."""
+    return isinstance(request.user, User) and request.user.has_perm("routing.override_lock")

@@ -12,6 +12,7 @@ from django import forms
 from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 
+from northstar.logs import redact_text
 from storage.config import MASK, BackendConfig
 from storage.registry import BACKENDS, KINDS, load
 
@@ -78,6 +79,15 @@ class ConfigGroup:
         return config
 
 
+class PlainText(forms.TextInput):
+    """Shows a value again, but no password or signature that somebody typed into an address."""
+
+    def format_value(self, value: Any) -> str | None:
+        """Return the text for the page."""
+        shown = super().format_value(value)
+        return None if shown is None else redact_text(str(shown))
+
+
 def config_groups() -> list[ConfigGroup]:
     """Return a group for every driver that has landed, in the order of the registry."""
     return [
@@ -108,7 +118,7 @@ def _plain_field(name: str, schema: dict[str, Any], value: Any, told: str) -> fo
         case "array" | "object":
             return forms.JSONField(**common)
         case _:
-            return forms.CharField(**common)
+            return forms.CharField(widget=PlainText, **common)
 
 
 def _secret_field(name: str, schema: dict[str, Any], stored: Any, told: str) -> forms.Field:

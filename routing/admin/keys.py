@@ -9,11 +9,14 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.cache import add_never_cache_headers
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
-from routing.admin.base import UNKNOWN_TENANT, ChangesAdmin, RefusableForm, cause_of, moment_filter
+from routing.admin.base import UNKNOWN_TENANT, ChangesAdmin, RefusableForm, cause_of, moment_field, moment_filter
 from routing.admin_site import site
 from routing.keys import SCOPES, is_active, issue_key, revoke_key
 from routing.models import ApiKey
+from routing.showing import GOOD, QUIET, moment, state
 
 _issued: WeakKeyDictionary[HttpRequest, str] = WeakKeyDictionary()
 """The token of a request that is being answered: the only place it ever lies, and it goes with the request."""
@@ -32,6 +35,8 @@ class ApiKeyForm(RefusableForm):
         required=False,
         help_text="Separated by spaces or commas, such as: dev staging. Empty means all.",
     )
+
+    expires_at = moment_field("Expires", "In UTC. Empty: never.")
 
     class Meta:
         model = ApiKey
@@ -60,8 +65,8 @@ class ApiKeyAdmin(ChangesAdmin):
         "may",
         "environments",
         "active",
-        "expires_at",
-        "last_used_at",
+        "expires",
+        "last_used",
     ]
     list_filter = ["tenant", moment_filter("revoked_at", "state", missing="not revoked", present="revoked")]
     list_select_related = ["tenant"]
@@ -78,10 +83,32 @@ class ApiKeyAdmin(ChangesAdmin):
         """Where it does."""
         return ", ".join(key.envs) or "all"
 
-    @admin.display(boolean=True, description="active")
-    def active(self, key: ApiKey) -> bool:
+    @admin.display(description="state")
+    def active(self, key: ApiKey) -> SafeString:
         """Whether the key opens anything."""
-        return is_active(key)
+        if is_active(key):
+            return state("active", GOOD)
+        return state("revoked" if key.revoked_at else "expired", QUIET)
+
+    @admin.display(description="expires", ordering="expires_at")
+    def expires(self, key: ApiKey) -> SafeString:
+        """When it ends by itself."""
+        return moment(key.expires_at, "never")
+
+    @admin.display(description="last used", ordering="last_used_at")
+    def last_used(self, key: ApiKey) -> SafeString:
+        """When it opened something last."""
+        return moment(key.last_used_at, "never")
+
+    @admin.display(description="revoked", ordering="revoked_at")
+    def revoked(self, key: ApiKey) -> SafeString:
+        """When it was ended."""
+        return moment(key.revoked_at, "no")
+
+    @admin.display(description="issued", ordering="created_at")
+    def issued(self, key: ApiKey) -> SafeString:
+        """When, and by whom."""
+        return format_html("{} by {}", moment(key.created_at), key.created_by)
 
     @admin.action(description="Revoke selected API keys", permissions=["change"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
@@ -101,12 +128,11 @@ class ApiKeyAdmin(ChangesAdmin):
                 "label",
                 "may",
                 "environments",
-                "expires_at",
                 "active",
-                "created_at",
-                "created_by",
-                "revoked_at",
-                "last_used_at",
+                "expires",
+                "issued",
+                "revoked",
+                "last_used",
             ]
         )
 
@@ -149,6 +175,11 @@ class ApiKeyAdmin(ChangesAdmin):
         response = TemplateResponse(request, "admin/routing/apikey/issued.html", context)
         add_never_cache_headers(response)
         return response
+
+    def audit_subject(self, object_id: str) -> str:
+        """Return what the audit trail calls a key."""
+        key_id = ApiKey.objects.filter(pk=object_id).values_list("key_id", flat=True).first()
+        return f"key:{key_id}"
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Nobody: the audit trail names keys."""

@@ -6,10 +6,12 @@ from typing import Any, ClassVar
 
 from django import forms
 
+from northstar.errors import NorthstarError
 from routing.admin.base import UNKNOWN_TENANT, RefusableForm
 from routing.admin.config_fields import ConfigGroup, config_groups
-from routing.admission import RouteDraft
+from routing.admission import RouteDraft, check_backend, complete_config
 from routing.changes import RouteUpdate
+from routing.configs import parse_config
 from routing.models import Route
 from storage.registry import BACKENDS, KINDS
 
@@ -39,6 +41,7 @@ class RouteForm(RefusableForm):
         model = Route
         fields = ("resource_kind", "tenant", "env", "project_id", "backend_type", "enabled", "tier", "cost_notes")
         error_messages: ClassVar[dict[str, dict[str, str]]] = {"tenant": UNKNOWN_TENANT}
+        widgets: ClassVar[dict[str, forms.Widget]] = {"cost_notes": forms.Textarea(attrs={"rows": 3})}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -63,6 +66,27 @@ class RouteForm(RefusableForm):
             if name == kept or any(entry.serves.values()):
                 choices.append((name, f"{entry.title} ({entry.backend_class})"))
         return choices
+
+    def clean(self) -> dict[str, Any]:
+        """Ask of backend and config what saving will ask, so that nothing else that is wrong hides their errors."""
+        cleaned = super().clean()
+        if self.refusal is None:
+            for question in (self._check_backend, self._check_config):
+                try:
+                    question()
+                except NorthstarError as refusal:
+                    self.show(refusal)
+        return cleaned
+
+    def _check_backend(self) -> None:
+        tenant = self.stored.tenant if self.stored else self.cleaned_data.get("tenant")
+        if self._group() is not None and tenant is not None:
+            check_backend(self._kind(), self.cleaned_data["backend_type"], tenant.effective_mode)
+
+    def _check_config(self) -> None:
+        if (group := self._group()) is not None:
+            config = complete_config(self._kind(), group.backend_type, self._config(), self.stored)
+            parse_config(self._kind(), group.backend_type, config)
 
     def full_clean(self) -> None:
         """Ask for typed secrets again when anything is wrong: the page does not get them back, so it would save none."""
@@ -105,8 +129,11 @@ class RouteForm(RefusableForm):
             enabled=given["enabled"],
         )
 
+    def _kind(self) -> str:
+        return self.stored.resource_kind if self.stored else self.cleaned_data.get("resource_kind", "")
+
     def _group(self) -> ConfigGroup | None:
-        kind = self.stored.resource_kind if self.stored else self.cleaned_data.get("resource_kind", "")
+        kind = self._kind()
         chosen = (self.cleaned_data.get("backend_type"), KINDS[kind].primitive if kind in KINDS else "")
         return next((group for group in self.groups if (group.backend_type, group.primitive) == chosen), None)
 

@@ -17,7 +17,19 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class RouteEdit(Strict):
+class Why(Strict):
+    """Why a change is made, and whether it may pass a strategy lock."""
+
+    switch_rationale: Text = Field(
+        default="", description="Why; required outside of lab when the data's place changes."
+    )
+    override_lock: bool = Field(
+        default=False,
+        description="Pass a strategy lock: needs the scope routes:override and a switch_rationale, and is audited.",
+    )
+
+
+class RouteEdit(Why):
     """The fields of a route that may change; those that are left out stay as they are."""
 
     backend_type: Name = Field(default="", validate_default=False, description="Any case; see GET /routing/kinds.")
@@ -28,9 +40,6 @@ class RouteEdit(Strict):
     tier: Annotated[str, Field(max_length=64)] = ""
     cost_notes: Text = ""
     enabled: bool = True
-    switch_rationale: Text = Field(
-        default="", description="Why; required outside of lab when the data's place changes."
-    )
 
 
 class RouteIn(RouteEdit):
@@ -96,6 +105,17 @@ class AuditQuery(PageQuery):
     tenant_id: str | None = None
 
 
+class UndoQuery(BaseModel):
+    """Why something is removed or released: a DELETE has no body."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    switch_rationale: Annotated[str, Field(max_length=2000, description="Why.")] = ""
+    override_lock: Annotated[
+        bool, Field(description="Pass a strategy lock: needs the scope routes:override and a switch_rationale.")
+    ] = False
+
+
 class KindQuery(BaseModel):
     """Which resource kind."""
 
@@ -104,10 +124,17 @@ class KindQuery(BaseModel):
     resource_kind: str
 
 
+class ListedRouteOut(RouteOut):
+    """A route in a list. `health` is what its last probe saw: ok, failing, or unknown before the first."""
+
+    health: str
+    probed_at: datetime | None
+
+
 class RoutePage(BaseModel):
     """One page of routes."""
 
-    items: list[RouteOut]
+    items: list[ListedRouteOut]
     next_cursor: str | None
 
 
@@ -139,12 +166,33 @@ class ChangePage(BaseModel):
     next_cursor: str | None
 
 
+class StepOut(BaseModel):
+    """A step that was done: write, read, list or delete."""
+
+    name: str
+    milliseconds: float
+
+
+class ProbeOut(BaseModel):
+    """What a probe saw. Where it is not `ok`, `error_code`, `error` and `fix` say why the step after the last one failed."""
+
+    ok: bool
+    at: datetime
+    steps: list[StepOut]
+    error_code: str
+    error: str
+    fix: str
+
+
 class ChainOut(BaseModel):
-    """Whether the hash chain holds. Where it breaks, and how long it is, is for operators."""
+    """Whether the hash chain holds. Where it breaks, how long it is, and up to which row it is confirmed, is for operators."""
 
     ok: bool
     reason: str
     rows: int | None
+    anchored: int | None = Field(
+        description="The last row that something outside of the database confirms; 0 for none."
+    )
     first_broken: str | None
 
 

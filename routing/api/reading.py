@@ -12,8 +12,10 @@ from routing.api.access import sees_all, tenant_named, visible
 from routing.api.bodies import AuditQuery, ChainOut, ChangePage, ExplanationOut, KindPage, KindQuery
 from routing.api.description import parameters_of
 from routing.api.paging import binding_of, read_page
-from routing.audit import ChainStatus, timestamp, verify_chain
+from routing.audit import timestamp
+from routing.chain import ChainStatus
 from routing.models import RouteChange
+from routing.operations.verification import verify_trail
 from routing.resolve import Candidate, explain
 from storage.registry import BACKENDS, KINDS, Backend, Kind, backends_for, load
 
@@ -49,7 +51,7 @@ class Audit(ApiView):
             cursor=query.cursor,
             newest_first=True,
         )
-        return page([_change(row) for row in rows], cursor)
+        return page([change_summary(row) for row in rows], cursor)
 
 
 class AuditVerification(ApiView):
@@ -59,12 +61,14 @@ class AuditVerification(ApiView):
 
     @extend_schema(operation_id="routing_audit_verify", responses=ChainOut)
     def get(self, request: Request) -> Response:  # noqa: ARG002
-        """Verify the whole hash chain. How long it is and where it breaks concerns all tenants, so only operators see that."""
-        chain = verify_chain()
+        """Verify the whole hash chain, also against its anchors outside of the database. How long it is, where it breaks and
+        what confirms it concerns all tenants, so only operators see that."""
+        chain = verify_trail()
         if not sees_all(self.credential, self.context):
             reason = "The chain holds." if chain.ok else "The chain is broken: ask the operator of this deployment."
-            return Response({"ok": chain.ok, "reason": reason, "rows": None, "first_broken": None})
-        return Response({"ok": chain.ok, "reason": chain.reason, "rows": chain.rows, "first_broken": _change_id(chain)})
+            return Response({"ok": chain.ok, "reason": reason, "rows": None, "anchored": None, "first_broken": None})
+        told = {"ok": chain.ok, "reason": chain.reason, "rows": chain.rows, "anchored": chain.anchored}
+        return Response({**told, "first_broken": _change_id(chain)})
 
 
 class Explain(ApiView):
@@ -130,7 +134,8 @@ def _backend(backend_type: str, backend: Backend, kind: Kind, allowed: bool) -> 
     }
 
 
-def _change(row: RouteChange) -> dict[str, Any]:
+def change_summary(row: RouteChange) -> dict[str, Any]:
+    """Return an audit row as it is answered."""
     return {
         "change_id": str(row.change_id),
         "at": timestamp(row.at),

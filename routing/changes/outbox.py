@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from northstar.modes import SYSTEM_TENANT
 from routing.audit import timestamp
-from routing.models import OutboxEntry, RouteChange
+from routing.models import OutboxEntry, RegistryMirror, RouteChange
 
 ROUTING_STREAM: Final = "routing"
 """Of tenant t_system: every change of every tenant's routes."""
@@ -16,7 +16,8 @@ TENANT_STREAM: Final = "tenant_timeline"
 def announce(change: RouteChange) -> None:
     """Owe the change's event to both streams, in the caller's transaction.
 
-    What waited for the tenant's events gets its next attempt at once: this change may be the route that was missing.
+    What waited for the tenant's events, or for the registry, gets its next attempt at once: this change may be the route that was
+    missing.
     """
     now = datetime.now(UTC)
     payload = event_data(change)
@@ -33,13 +34,20 @@ def announce(change: RouteChange) -> None:
         for tenant_id, stream_id in ((SYSTEM_TENANT, ROUTING_STREAM), (change.tenant_id, TENANT_STREAM))
     )
     OutboxEntry.objects.filter(tenant_id=change.tenant_id, delivered_at=None).update(next_attempt_at=now)
+    if change.tenant_id == SYSTEM_TENANT:
+        RegistryMirror.objects.update(next_attempt_at=None)
 
 
 def event_data(change: RouteChange) -> dict[str, Any]:
-    """Return the data of the control-plane event: what changed, by whom and why, with secrets as `****`."""
+    """Return the data of the control-plane event: what changed, by whom and why, with secrets as `****`.
+
+    `audit_row` and `audit_hash` anchor the audit trail outside of its database.
+    """
     now = change.after or change.before or {}
     return {
         "change_id": str(change.change_id),
+        "audit_row": change.pk,
+        "audit_hash": change.hash,
         "action": change.action,
         "at": timestamp(change.at),
         "actor": change.actor,

@@ -1,19 +1,24 @@
-"""The relay: it brings control-plane events from the outbox to their streams."""
+"""The relay: it brings control-plane events from the outbox to their streams, and runs the registry's mirror beside them."""
 
 import logging
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from time import monotonic
 from typing import Any, Final
 
 from django.db import Error as DatabaseFailure
 from django.db import connection
-from django.db.models import Q, QuerySet
+from django.db.models import Max, Min, QuerySet
 
 from northstar.context import RequestContext
 from northstar.errors import NorthstarError
 from northstar.modes import SYSTEM_TENANT
 from routing.models import OutboxEntry
+from routing.operations.mirror import mirror_changes
+from routing.operations.pauses import pause_after
+from routing.operations.registry import SYSTEM_ENV
 from routing.resolve import snapshot
 from routing.signals import route_changed
 from storage.kinds.events import NewEvent
@@ -22,15 +27,13 @@ from storage.opening import open_store
 logger = logging.getLogger(__name__)
 
 EVENT_STREAM: Final = "event_stream"
-SYSTEM_ENV: Final = "dev"
-"""Where t_system's `routing` stream lies when it has an event_stream route there; else each event goes to its route's env."""
 RELAY_ACTOR: Final = "system:relay"
 
-FIRST_PAUSE: Final = timedelta(seconds=1)
-LONGEST_PAUSE: Final = timedelta(minutes=1)
 IDLE_SECONDS: Final = 1.0
 STOP_SECONDS: Final = 5.0
 BATCH: Final = 500
+RUN_SECONDS: Final = 5.0
+_STREAM: Final = ("tenant_id", "env", "stream_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,27 +48,39 @@ class RelayReport:
 def relay_outbox(limit: int = BATCH) -> RelayReport:
     """Deliver up to `limit` waiting events, each stream's in the order of the changes.
 
-    An event that cannot be delivered stays, with its attempts and last error, and holds up its own stream only. An event that
-    was delivered but not marked is recognised by its id, so each appears once. Several processes may run this at once.
+    An event that cannot be delivered stays, with its attempts and last error, and holds up its own stream only: streams that
+    failed before come last, and a run that has taken long begins no other. An event that was delivered but not marked is
+    recognised by its id, so each appears once. Several processes may run this at once.
     """
-    delivered, held = 0, list[Q]()
-    while delivered < limit and (entry := _next(held)):
-        if entry.next_attempt_at <= datetime.now(UTC) and _deliver(entry):
+    delivered, started = 0, monotonic()
+    for stream in _due_streams():
+        while delivered < limit and (entry := _next(stream)) and _deliver(entry):
             delivered += 1
-        else:
-            held.append(Q(tenant_id=entry.tenant_id, env=entry.env, stream_id=entry.stream_id))
-    return RelayReport(delivered, len(held), _waiting().count())
+        if delivered >= limit or monotonic() - started > RUN_SECONDS:
+            break
+    streams = _waiting().order_by().values(*_STREAM).distinct()
+    return RelayReport(delivered, streams.count(), _waiting().count())
 
 
 def _waiting() -> QuerySet[OutboxEntry]:
     return OutboxEntry.objects.filter(delivered_at=None).order_by("id")
 
 
-def _next(held: list[Q]) -> OutboxEntry | None:
-    entries = _waiting()
-    for destination in held:
-        entries = entries.exclude(destination)
-    return entries.first()
+def _due_streams() -> list[dict[str, Any]]:
+    """Streams for which something is due, those first that have not failed."""
+    due = _waiting().order_by().filter(next_attempt_at__lte=datetime.now(UTC))
+    streams = due.values(*_STREAM).annotate(tries=Max("attempts"), first=Min("id")).order_by("tries", "first")
+    return [{name: stream[name] for name in _STREAM} for stream in streams]
+
+
+def _next(stream: dict[str, Any]) -> OutboxEntry | None:
+    """Return the stream's first event if it is due; else what came later waits as long as it does."""
+    waiting = _waiting().filter(**stream)
+    entry = waiting.first()
+    if entry is None or entry.next_attempt_at <= datetime.now(UTC):
+        return entry
+    waiting.update(next_attempt_at=entry.next_attempt_at)
+    return None
 
 
 def _deliver(entry: OutboxEntry) -> bool:
@@ -73,8 +88,7 @@ def _deliver(entry: OutboxEntry) -> bool:
     try:
         _append(entry)
     except NorthstarError as error:  # redacted by the guard: it never holds a secret
-        pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(entry.attempts - 1, 16))
-        entry.next_attempt_at = datetime.now(UTC) + pause
+        entry.next_attempt_at = datetime.now(UTC) + pause_after(entry.attempts)
         entry.last_error = f"{error.code}: {error.detail}"
         entry.save(update_fields=["attempts", "next_attempt_at", "last_error"])
         return False
@@ -96,6 +110,7 @@ def _append(entry: OutboxEntry) -> None:
 
 
 def _context(entry: OutboxEntry) -> RequestContext:
+    """t_system's stream lies in env dev when there is a route for it there, else in the env of the route that changed."""
     now = snapshot()
     env = entry.env
     if entry.tenant_id == SYSTEM_TENANT and (EVENT_STREAM, SYSTEM_TENANT, SYSTEM_ENV, None) in now.routes:
@@ -110,25 +125,30 @@ def _context(entry: OutboxEntry) -> RequestContext:
     )
 
 
-class Relay:
-    """A thread that relays the outbox: at once after a change of this process, and every second for the others'."""
+class Worker:
+    """A thread that does one thing: at once after a change of this process, and every second for the others'."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str, work: Callable[[], Any]) -> None:
+        self._name = name
+        self._work = work
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._failing = False
-        self._thread = threading.Thread(target=self._run, name="outbox-relay", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
-        """Begin relaying. A relay is started once."""
+        """Begin. A worker is started once."""
         route_changed.connect(self._on_change)
         self._thread.start()
 
     def stop(self) -> None:
-        """End after the event in hand; what is not delivered waits for the next start."""
+        """Tell it to end after what it has in hand."""
         route_changed.disconnect(self._on_change)
         self._stopping.set()
         self._wake.set()
+
+    def join(self) -> None:
+        """Wait for its end, for a while."""
         self._thread.join(STOP_SECONDS)
 
     def _on_change(self, **_signal: Any) -> None:
@@ -136,20 +156,39 @@ class Relay:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            self._relay()
+            self._turn()
             self._wake.wait(IDLE_SECONDS)
             self._wake.clear()
 
-    def _relay(self) -> None:
+    def _turn(self) -> None:
         try:
-            relay_outbox()
+            self._work()
             self._failing = False
         except (DatabaseFailure, NorthstarError) as error:
             if not self._failing:  # once per outage, not once per second
-                logger.warning("The outbox waits: %s", error)
+                logger.warning("The %s waits: %s", self._name, error)
             self._failing = True
         finally:
             connection.close()
+
+
+class Relay:
+    """Relays what changed: events to their streams, rows to the routing registry. Neither waits for the other's backend."""
+
+    def __init__(self) -> None:
+        self._workers = (Worker("outbox-relay", relay_outbox), Worker("registry-mirror", mirror_changes))
+
+    def start(self) -> None:
+        """Begin relaying. A relay is started once."""
+        for worker in self._workers:
+            worker.start()
+
+    def stop(self) -> None:
+        """End after what is in hand; what is not delivered waits for the next start."""
+        for worker in self._workers:
+            worker.stop()
+        for worker in self._workers:
+            worker.join()
 
 
 def start_relay() -> Relay:

@@ -28,6 +28,8 @@ CURSOR_PURPOSE: Final = "event"
 
 events_appended: Final = Signal()
 """Sent after every append of this process with `scope` and `stream_id`: a hint to read, never a promise."""
+events_elsewhere: Final = Signal()
+"""The same of an append by another process, where processes tell each other."""
 
 
 class EventIdReused(Conflict):

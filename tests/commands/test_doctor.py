@@ -4,19 +4,26 @@ import json
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from threading import Barrier
+from types import SimpleNamespace
 
 import pytest
 import time_machine
 from django.contrib.auth.models import User
 from django.core.management import call_command
+from django.db import connection
 
 from northstar import doctor
-from northstar.doctor import ERROR, WARNING, Finding, examine
+from northstar.doctor import examine
+from northstar.findings import ERROR, WARNING, Finding
 from northstar.quickstart import ensure_filesystem_routes
+from routing import triggers
 from routing.keys import issue_key
-from routing.models import OutboxEntry, Route, SnapshotRevision, Tenant
+from routing.models import OutboxEntry, Route, RouteChange, SnapshotRevision, Tenant
+from routing.operations.mirror import mirror_changes
+from routing.operations.registry import open_registry
 from routing.operations.relay import relay_outbox
 from routing.resolve import invalidate
+from storage.kinds.routing_registry_store import Anchor, Trail
 from storage.registry import BACKENDS
 from tests.conftest import CAUSE
 from tests.routing.vault import VAULT
@@ -142,6 +149,34 @@ def test_events_of_the_system_tenant_are_said_to_wait_for_its_dev_route_too(heal
     OutboxEntry.objects.update(created_at=datetime(2026, 1, 2, tzinfo=UTC))
     fix = _one(WARNING, "outbox to routing of t_system/prod").fix
     assert "Make sure that t_system/dev, or else t_system/prod, has an event_stream route" in fix
+
+
+def _age_the_trail() -> None:
+    """Let an hour pass since every change, as far as doctor asks."""
+    early = RouteChange.objects.last().at - timedelta(hours=1)
+    with connection.cursor() as cursor:
+        triggers.remove(SimpleNamespace(connection=connection, execute=cursor.execute))
+        cursor.execute("UPDATE routing_routechange SET at = %s", [early])
+
+
+def test_changes_that_no_registry_mirrors_are_counted_with_why(healthy):
+    mirror_changes()
+    _age_the_trail()
+    finding = _one(WARNING, "routing registry")
+    assert f"{RouteChange.objects.count()} audit rows wait since" in finding.detail
+    assert "NO_ROUTE_CONFIGURED" in finding.detail
+    assert "t_system/dev has a routing_registry_store route" in finding.fix
+
+
+def test_a_registry_of_another_database_is_told_with_both_ways_out(healthy, system):
+    ensure_filesystem_routes("t_system", "dev")
+    registry = open_registry()
+    registry.keep_trail(Trail(Anchor(700, "a" * 64)))
+    mirror_changes()
+    _age_the_trail()
+    fix = _one(WARNING, "audit rows wait").fix
+    assert "routes pull" in fix
+    assert "--take-over" in fix
 
 
 def test_an_event_that_was_only_just_written_is_no_finding(healthy):

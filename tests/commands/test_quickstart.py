@@ -51,7 +51,7 @@ def test_runs_at_the_same_time_agree(manage):
     assert one == other
 
 
-def test_every_kind_has_a_filesystem_route_for_the_demo_and_for_northstar_itself(manage):
+def test_every_kind_has_a_filesystem_route_for_those_who_have_use_for_it(manage):
     document(manage("quickstart", "--format", "json"))
     routes = _lab(
         manage,
@@ -60,9 +60,22 @@ def test_every_kind_has_a_filesystem_route_for_the_demo_and_for_northstar_itself
         "'tenant_id', 'env', 'resource_kind', 'backend_type')]))",
     )
     kinds = ["event_stream", "object_store", "tabular_store"]
-    assert sorted(routes) == [
-        [tenant, "dev", kind, "filesystem"] for tenant in ("t_demo", "t_system") for kind in kinds
-    ]
+    expected = [["t_demo", "dev", kind, "filesystem"] for kind in kinds]
+    expected += [["t_system", "dev", kind, "filesystem"] for kind in sorted([*kinds, "routing_registry_store"])]
+    assert sorted(routes) == expected
+
+
+def test_a_new_lab_is_mirrored_in_its_registry_and_its_trail_anchored(manage):
+    document(manage("quickstart", "--format", "json"))
+    question = (
+        "from routing.operations.registry import open_registry\n"
+        "from routing.operations.verification import verify_trail\n"
+        "print(json.dumps([sorted(entry.name for entry in open_registry().load_all()), verify_trail().anchored]))"
+    )
+    names, anchored = _lab(manage, question)
+    assert "routing_registry_store#t_system#dev" in names
+    assert len(names) == 7
+    assert anchored > len(names)
 
 
 def test_the_credentials_are_kept_for_their_owner_alone(manage, tmp_path):

@@ -7,7 +7,8 @@ from django.db import DatabaseError, connection, transaction
 
 from northstar.errors import Conflict
 from routing import triggers
-from routing.audit import row_hash, verify_chain
+from routing.audit import row_hash
+from routing.chain import verify_chain
 from routing.changes import RouteUpdate, create_route, delete_route, update_route
 from routing.models import OutboxEntry, RouteChange, SnapshotRevision
 from tests.routing.conftest import CAUSE, draft
@@ -61,6 +62,17 @@ def test_the_database_itself_refuses_to_change_a_row(trail, statement):
     assert verify_chain().ok
 
 
+def test_the_database_itself_refuses_to_replace_a_row(trail):
+    if connection.vendor != "sqlite":
+        pytest.skip("REPLACE is SQLite's: it deletes a row without asking the trigger on DELETE")
+    OutboxEntry.objects.all().delete()
+    columns = f"id, {COLUMNS}"
+    statement = f"REPLACE INTO routing_routechange ({columns}) SELECT {columns} FROM routing_routechange WHERE id = 1"
+    with pytest.raises(DatabaseError, match="append-only"), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(statement)
+    assert verify_chain().ok
+
+
 def tamper(*statements: str) -> None:
     """Change rows as somebody could who owns the database: with the triggers out of the way."""
     OutboxEntry.objects.all().delete()
@@ -87,7 +99,7 @@ COLUMNS = (
         (["UPDATE routing_routechange SET at = '2020-01-01 00:00:00' WHERE id = {4}"], 4),
         (["DELETE FROM routing_routechange WHERE id = {2}"], 3),
         (["DELETE FROM routing_routechange WHERE id = {0}"], 1),
-        (["UPDATE routing_routechange SET id = 99 WHERE id = {1}"], 2),
+        (["UPDATE routing_routechange SET id = {4} + 1 WHERE id = {1}"], 2),
         (["DELETE FROM routing_routechange WHERE id >= {3}"], None),
         (["DELETE FROM routing_routechange"], None),
     ],
@@ -102,9 +114,12 @@ def test_a_forced_change_is_found_at_its_row(trail, statements, row):
 
 
 def test_a_forged_row_at_the_end_is_found_even_with_a_good_hash(trail):
+    other_id = "replace(change_id, substr(change_id, 1, 4), 'ffff')"
+    if connection.vendor == "postgresql":
+        other_id = "gen_random_uuid()"
     tamper(
-        f"INSERT INTO routing_routechange ({COLUMNS}) "
-        f"SELECT replace(change_id, substr(change_id, 1, 4), 'ffff'), {COLUMNS.partition(', ')[2]} "
+        f"INSERT INTO routing_routechange (id, {COLUMNS}) "
+        f"SELECT id + 1, {other_id}, {COLUMNS.partition(', ')[2]} "
         f"FROM routing_routechange WHERE id = {trail[-1].pk}"
     )
     assert not verify_chain().ok

@@ -11,7 +11,7 @@ from django.db import transaction
 
 from northstar.errors import NoRouteConfigured
 from northstar.settings import base
-from routing.audit import verify_chain
+from routing.chain import verify_chain
 from routing.changes import RouteUpdate, create_route, update_route
 from routing.models import RouteChange
 from routing.resolve import invalidate, resolve

@@ -1,14 +1,17 @@
-"""A backend for tests of the control plane: it has a secret and a location, and keeps nothing."""
+"""A backend for tests of the control plane: it has a secret and a location, and keeps documents in a folder."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import Field
 
 from northstar.errors import InvalidConfig
 from northstar.modes import LAB
 from routing.resolve import ResolvedRoute, driver_config
+from storage.backends.filesystem import FilesystemDocuments
+from storage.backends.filesystem_config import FilesystemConfig
 from storage.config import BackendConfig, Secret
 from storage.documents import Limits
+from storage.errors import BackendUnavailable
 from storage.registry import CLOUD, DOCUMENTS, Backend
 
 CANARY = "canary-5f1d7c3a"
@@ -32,8 +35,25 @@ class VaultDocuments:
         if config.place == "lab only" and mode != LAB:
             raise InvalidConfig(f"The place is not allowed in mode {mode}.", fix="Choose another place.")
 
+        self._place = config.place
+        self._epoch = epoch
+
+    def ping(self) -> None:
+        """Answer, unless the place is one that cannot be reached."""
+        if self._place == "unreachable":
+            raise BackendUnavailable("The vault does not answer.")
+
+    def __getattr__(self, operation: str) -> Any:
+        """Keep documents as the filesystem does, in a folder for each place."""
+        self.ping()
+        config = FilesystemConfig(base_dir=f"vault/{self._place}", durability="none")
+        self._files = FilesystemDocuments(config, mode=LAB, epoch=self._epoch)
+        return getattr(self._files, operation)
+
     def close(self) -> None:
-        """Nothing was opened."""
+        """Close what was opened."""
+        if "_files" in vars(self):
+            self._files.close()
 
 
 class WeakDocuments(VaultDocuments):

@@ -8,8 +8,10 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 import pytest
+import redis
 
 from tests.stack import servers
+from tests.stack.postgres import new_database
 from tests.stack.processes import Server
 
 REGION = "us-east-1"
@@ -121,6 +123,20 @@ def cosmos_second_opinion() -> Iterator[CosmosServer]:
         yield CosmosServer(server, _cosmos_key())
 
 
+@pytest.fixture(scope="session")
+def valkey() -> Iterator[Server]:
+    """Valkey, which speaks as Redis does."""
+    with servers.valkey() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """PostgreSQL."""
+    with servers.postgres() as server:
+        yield server
+
+
 def _cosmos_key() -> str:
     return base64.b64encode(secrets.token_bytes(64)).decode()
 
@@ -165,3 +181,18 @@ def cosmos_database(cosmos_server: CosmosServer) -> CosmosDatabase:
 @pytest.fixture
 def cosmos_second_database(cosmos_second_opinion: CosmosServer) -> CosmosDatabase:
     return cosmos_second_opinion.database()
+
+
+@pytest.fixture
+def redis_url(valkey: Server) -> str:
+    """An empty Redis, as REDIS_URL names it."""
+    with redis.Redis(port=valkey.port) as client:
+        client.flushall()
+    return f"redis://{valkey.address}/0"
+
+
+@pytest.fixture
+def postgres_url(postgres: Server) -> Iterator[str]:
+    """A database that no other test has, as DATABASE_URL names it."""
+    with new_database(postgres, unique("test")) as url:
+        yield url

@@ -2,6 +2,7 @@
 
 import http.client
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -52,16 +53,26 @@ class Server:
 
 
 @contextmanager
-def running(name: str, command: Command, answers: Answers) -> Iterator[Server]:
+def running(
+    name: str,
+    command: Command,
+    answers: Answers,
+    *,
+    at: int | None = None,
+    user: int | None = None,
+    stop: signal.Signals = signal.SIGTERM,
+) -> Iterator[Server]:
     """Start `command(port)`, wait until `answers(port)`, and stop it at the end; on a thread that outlives the server.
+
+    It listens `at` a port and runs as `user` where these are given, and is asked to end by the signal `stop`.
 
     A server that ends before it answers is tried again at another port, as somebody else may have taken its own.
     Raises ServerFailed after 3 attempts, or when there is no answer within 30 seconds.
     """
     with tempfile.TemporaryFile() as log:
         for _ in range(ATTEMPTS):
-            port = free_port()
-            with _process(command(port), log) as process:
+            port = at or free_port()
+            with _process(command(port), log, user, stop) as process:
                 if _is_ready(process, partial(answers, port)):
                     yield Server(name, port, process.pid)
                     return
@@ -71,9 +82,11 @@ def running(name: str, command: Command, answers: Answers) -> Iterator[Server]:
 
 
 @contextmanager
-def _process(command: Sequence[str], log: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+def _process(
+    command: Sequence[str], log: IO[bytes], user: int | None, stop: signal.Signals
+) -> Iterator[subprocess.Popen[bytes]]:
     process = subprocess.Popen(
-        [sys.executable, "-I", "-S", str(LEASH), str(os.getpid()), *command],
+        [sys.executable, "-I", "-S", str(LEASH), str(os.getpid()), "" if user is None else str(user), *command],
         cwd=PROJECT,
         env={"PYTHONUNBUFFERED": "1", **{name: os.environ[name] for name in INHERITED if name in os.environ}},
         stdin=subprocess.DEVNULL,
@@ -83,7 +96,7 @@ def _process(command: Sequence[str], log: IO[bytes]) -> Iterator[subprocess.Pope
     try:
         yield process
     finally:
-        process.terminate()
+        process.send_signal(stop)
         try:
             process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:

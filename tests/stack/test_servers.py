@@ -1,6 +1,8 @@
 """Every server of the stack starts, speaks its service's protocol, and gives each test a place of its own."""
 
+import psycopg
 import pytest
+import redis
 from azure.cosmos import CosmosClient
 from google.cloud import firestore
 
@@ -41,6 +43,21 @@ def test_a_database_is_new_for_each_test(request: pytest.FixtureRequest, databas
     given: CosmosDatabase = request.getfixturevalue(database)
     with CosmosClient(given.url, given.key, enable_endpoint_discovery=False) as client:
         client.create_database(given.database)
+
+
+@TWICE
+def test_a_redis_is_empty_for_each_test(redis_url: str, time: str):
+    with redis.Redis.from_url(redis_url) as client:
+        assert client.keys() == []
+        client.set("a", 1)
+        assert client.get("a") == b"1"
+
+
+@TWICE
+def test_a_postgres_database_has_no_tables_of_another_test(postgres_url: str, time: str):
+    with psycopg.connect(postgres_url) as connection:
+        connection.execute("CREATE TABLE things (n int)")
+        assert connection.execute("SELECT count(*) FROM things").fetchone() == (0,)
 
 
 def test_credentials_of_the_stack_are_in_no_repr(aws_account: AwsAccount, cosmos_database: CosmosDatabase):

@@ -2,12 +2,13 @@
 
 import json
 import sys
-from argparse import ArgumentParser, ArgumentTypeError
+from argparse import ArgumentParser
 from dataclasses import asdict
 from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandError
 
+from northstar.config_options import config_option
 from northstar.console import BAD, GOOD, Out, refused
 from northstar.demo.client import UnexpectedAnswer
 from northstar.demo.documents import DocumentBackend, document_backend
@@ -42,7 +43,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--config",
             metavar="KEY=VALUE",
-            type=_option,
+            type=config_option,
             action="append",
             default=[],
             help="A field of the backend's config, once per field. A secret may be a reference: env:NORTHSTAR_SECRET_…",
@@ -83,11 +84,3 @@ def _backend(options: dict[str, Any]) -> DocumentBackend | None:
     if not options["backend"]:
         return None
     return document_backend(options["backend"], options["endpoint"], dict(options["config"]))
-
-
-def _option(text: str) -> tuple[str, str]:
-    """Split a field of a config; a wrong one is not repeated in the refusal, as it may hold a secret."""
-    name, separator, value = text.partition("=")
-    if not separator or not name.isidentifier():
-        raise ArgumentTypeError("write it as key=value, such as region=eu-central-1")
-    return name, value

@@ -9,7 +9,8 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from northstar.console import BAD, GOOD, WARN, Out
-from northstar.doctor import ERROR, Finding, examine
+from northstar.doctor import examine
+from northstar.findings import ERROR, Finding
 
 
 class Command(BaseCommand):

@@ -1,25 +1,23 @@
-"""All routes at once: `routes check` asks of each what a save would ask; `routes prepare` creates what their services need."""
+"""All routes at once: check what a save would ask, prepare their services, bring them to and from files and the registry."""
 
 import json
 import sys
 from argparse import ArgumentParser
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from northstar.console import BAD, GOOD, Out
-from northstar.errors import FieldError, InvalidRequest, NorthstarError
-from northstar.inputs import checked
+from northstar.console import BAD, GOOD, Out, refused
+from northstar.errors import InvalidRequest, NorthstarError
 from routing.admission import RouteDraft, admit
-from routing.api.bodies import RouteIn
+from routing.management.route_files import DRAFTED, bodies_in, draft_of, read_body
+from routing.management.transfers import add_transfers, run_transfer
 from routing.models import Route, Tenant
 from routing.preparation import Preparation, prepare_routes
 from storage.registry import KINDS
-
-_DRAFTED: Final = tuple(field.name for field in fields(RouteDraft))
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +38,9 @@ class Verdict:
 
 
 class Command(BaseCommand):
-    help = "Check all routes, or prepare the services behind them."
+    help = (
+        "Check all routes, prepare the services behind them, or bring them to and from files and the routing registry."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True)
@@ -57,8 +57,12 @@ class Command(BaseCommand):
         prepare.add_argument("--kind", choices=list(KINDS), help="Only routes of this resource kind.")
         for action in (check, prepare):
             action.add_argument("--format", choices=["text", "json"], default="text")
+        add_transfers(actions)
 
     def handle(self, *_args: Any, **options: Any) -> None:
+        if options["action"] not in {"check", "prepare"}:
+            self._transfer(options)
+            return
         as_json = options["format"] == "json"
         if options["action"] == "check":
             verdicts = list(_stored() if options["file"] is None else _in_file(options["file"]))
@@ -70,6 +74,14 @@ class Command(BaseCommand):
         if as_json:
             document = {"ok": good, "routes": [asdict(verdict) for verdict in verdicts]}
             self.stdout.write(json.dumps(document, indent=2))
+        if not good:
+            sys.exit(1)
+
+    def _transfer(self, options: dict[str, Any]) -> None:
+        try:
+            good = run_transfer(options, self.stdout, self.stderr)
+        except NorthstarError as error:
+            raise refused(error) from None
         if not good:
             sys.exit(1)
 
@@ -111,16 +123,16 @@ def _verdict_of(preparation: Preparation) -> Verdict:
 
 def _stored() -> Iterator[Verdict]:
     for route in Route.objects.select_related("tenant").order_by("id"):
-        draft = RouteDraft(**{name: getattr(route, name) for name in _DRAFTED})
+        draft = RouteDraft(**{name: getattr(route, name) for name in DRAFTED})
         yield _verdict(f"{route.pk}", draft, route.tenant, route)
 
 
 def _in_file(path: Path) -> Iterator[Verdict]:
     seen: dict[tuple[str, str, str, str | None], int] = {}
-    for number, body in enumerate(_bodies(path), start=1):
+    for number, body in enumerate(bodies_in(path), start=1):
         name = f"#{number}"
         try:
-            draft = _draft(body)
+            draft = draft_of(read_body(body))
             tenant = _tenant(draft.tenant_id)
             key = (draft.resource_kind, draft.tenant_id, draft.env, draft.project_id)
             if key in seen:
@@ -132,33 +144,6 @@ def _in_file(path: Path) -> Iterator[Verdict]:
         kind, _, env, project = key
         stored = Route.objects.filter(resource_kind=kind, tenant=tenant, env=env, project_id=project).first()
         yield _verdict(name, draft, tenant, stored)
-
-
-def _bodies(path: Path) -> list[Any]:
-    """Return the routes of a file: a list, or one object. Raises CommandError."""
-    try:
-        document = json.loads(path.read_bytes())
-    except OSError as error:
-        raise CommandError(f"{path} cannot be read: {error.strerror}.") from None
-    except ValueError as error:
-        raise CommandError(f"{path} is no JSON: {error}") from None
-    if isinstance(document, dict):
-        document = [document]
-    if not isinstance(document, list):
-        raise CommandError(f"{path} holds no routes: give a list of objects, each as for POST /api/v1/routing/routes.")
-    return document
-
-
-def _draft(body: Any) -> RouteDraft:
-    """Return a body as a draft. Raises InvalidRequest naming each field that is missing, unknown or of the wrong type."""
-    if not isinstance(body, dict):
-        raise InvalidRequest("The route is no object.", fix="Write it as for POST /api/v1/routing/routes.")
-    route = checked(RouteIn, body, "route")
-    if route.tenant_id is None:
-        missing = FieldError("tenant_id", "missing", "Say whose route it is: a file has no API key to tell.")
-        raise InvalidRequest("The route is not valid: tenant_id.", fix="Add tenant_id.", errors=[missing])
-    given = {name: value for name, value in route.model_dump().items() if name in _DRAFTED and value is not None}
-    return RouteDraft(**given)
 
 
 def _tenant(tenant_id: str) -> Tenant:

@@ -1,0 +1,152 @@
+"""What a server process does beside its requests, in threads of its own: begun with the first request, ended with the process."""
+
+import atexit
+import logging
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Final
+
+from django.conf import settings
+from django.db import Error as DatabaseFailure
+from django.db import connection
+
+from northstar.errors import NorthstarError
+from northstar.notices import notices
+from northstar.propagation import hear_changes
+from routing.operations.health import probe_due_routes
+from routing.operations.processes import report_process, withdraw_process
+from routing.operations.relay import Relay, start_relay
+from routing.operations.usage import flush_usage, forget_old_usage
+
+WEB: Final = "web"
+"""Answers requests only."""
+STREAMS: Final = "streams"
+"""Also relays the outbox and probes routes; there must be one such process, and may be several."""
+STOP_SECONDS: Final = 2.0
+DAY_SECONDS: Final = 86_400.0
+DUE_EVERY_SECONDS: Final = 5.0
+
+logger = logging.getLogger(__name__)
+
+
+class Periodic:
+    """A thread that does one job again and again, the first time at once. A job that a failing database stops goes on later."""
+
+    def __init__(self, name: str, job: Callable[[], object], seconds: float) -> None:
+        self._job, self._seconds = job, seconds
+        self._stopping = threading.Event()
+        self._failing = False
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Begin. It is started once."""
+        self._thread.start()
+
+    def ask_to_stop(self) -> None:
+        """Have it end after the job in hand."""
+        self._stopping.set()
+
+    def join(self, seconds: float) -> None:
+        """Wait for its end; what takes longer is left behind."""
+        self._thread.join(seconds)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._once()
+            self._stopping.wait(self._seconds)
+
+    def _once(self) -> None:
+        try:
+            self._job()
+            self._failing = False
+        except (DatabaseFailure, NorthstarError) as error:
+            if not self._failing:  # once per outage
+                logger.warning("%s waits: %s", self._thread.name, error)
+            self._failing = True
+        finally:
+            connection.close()
+
+
+@dataclass
+class Background:
+    """The threads of one process."""
+
+    role: str
+    jobs: list[Periodic] = field(default_factory=list)
+    relay: Relay | None = None
+    pid: int = field(default_factory=os.getpid)
+
+    def start(self) -> None:
+        """Start what the role has to do."""
+        hear_changes()
+        self.jobs.append(Periodic("northstar-report", _Report(self.role), settings.NORTHSTAR_REPORT_SECONDS))
+        if self.role == STREAMS:
+            self.relay = start_relay()
+            if settings.NORTHSTAR_PROBE_SECONDS:
+                seconds = min(DUE_EVERY_SECONDS, settings.NORTHSTAR_PROBE_SECONDS)
+                self.jobs.append(Periodic("northstar-probes", probe_due_routes, seconds))
+        for job in self.jobs:
+            job.start()
+
+    def stop(self) -> None:
+        """End them all, and keep what was counted last."""
+        deadline = monotonic() + STOP_SECONDS
+        for job in self.jobs:
+            job.ask_to_stop()
+        if self.relay:
+            self.relay.stop()
+        for job in self.jobs:
+            job.join(max(0.0, deadline - monotonic()))
+        mine = notices()
+        if mine:
+            mine.stop()
+        try:
+            flush_usage()
+            withdraw_process()
+        except DatabaseFailure as error:
+            logger.warning("What was counted last is lost: %s", error)
+        finally:
+            connection.close()
+
+
+class _Report:
+    """Keeps what was counted and says that the process is there; once a day also forgets what is old."""
+
+    def __init__(self, role: str) -> None:
+        self._role = role
+        self._forget_at = 0.0
+
+    def __call__(self) -> None:
+        flush_usage()
+        report_process(self._role)
+        if monotonic() >= self._forget_at:
+            forget_old_usage()
+            self._forget_at = monotonic() + DAY_SECONDS
+
+
+_current: Background | None = None
+_starting: Final = threading.Lock()
+
+
+def start_background(role: str) -> Background:
+    """Start the background of this process unless it runs; a forked child has its own. Call `stop` before the process ends."""
+    global _current  # noqa: PLW0603 - one per process
+    if _current is None or _current.pid != os.getpid():
+        with _starting:
+            if _current is None or _current.pid != os.getpid():
+                background = Background(role)
+                background.start()
+                _current = background
+                atexit.register(stop_background)  # a worker of another server ends without telling us
+    return _current
+
+
+def stop_background() -> None:
+    """Stop the background of this process, if it runs."""
+    global _current  # noqa: PLW0603
+    if _current is not None and _current.pid == os.getpid():
+        _current.stop()
+        _current = None
