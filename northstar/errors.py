@@ -150,9 +150,28 @@ class IdempotencyMismatch(NorthstarError):
 
 
 class StrategyLocked(NorthstarError):
-    """A strategy lock forbids the switch."""
+    """A strategy lock forbids the change; nothing was changed. `locks` says which: id, owner, reason, until."""
 
     code, status, title = "STRATEGY_LOCKED", 423, "Strategy locked"
+    usual_fix = (
+        "Ask the owner to release the lock, or wait for its end. Whoever may override locks (API keys: scope routes:override) "
+        "sends override_lock with a switch_rationale."
+    )
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        fix: str = "",
+        errors: Sequence[FieldError] = (),
+        locks: Sequence[dict[str, Any]] = (),
+    ) -> None:
+        super().__init__(detail, fix=fix, errors=errors)
+        self.locks = tuple(locks)
+
+    def facts(self) -> dict[str, Any]:
+        """Return the locks that forbid it."""
+        return {"locks": self.locks}
 
 
 class QuotaExceeded(NorthstarError):

@@ -6,7 +6,9 @@ from typing import Any, Final
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter
 
+from northstar.access import ANY_KEY
 from northstar.modes import MODES
 from routing.patterns import ENV_PATTERN, IDENTIFIER_PATTERN, TENANT_PATTERN
 
@@ -29,6 +31,13 @@ PROBLEMS: Final = {
     "502": "The backend refused.",
     "503": "The backend does not answer; Retry-After says when to come back.",
 }
+
+CONDITIONS: Final = {
+    "If-Match": "The ETag that you have read: only that version is changed.",
+    "If-None-Match": "`*`: only where nothing is yet.",
+    "If-Unmodified-Since": "Only what has not changed since.",
+}
+IDEMPOTENCY: Final = "The same key with the same request answers the first answer again, for a day."
 
 PROBLEM_SCHEMA: Final[dict[str, Any]] = {
     "type": "object",
@@ -81,6 +90,11 @@ class KeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call
     def get_security_definition(self, auto_schema: Any) -> dict[str, str]:  # noqa: ARG002
         return {"type": "http", "scheme": "bearer", "bearerFormat": "ns_<id>_<secret>"}
 
+    def get_security_requirement(self, auto_schema: Any) -> dict[str, list[str]]:
+        """Name the scope that the call needs, as OpenAPI 3.1 names roles."""
+        scope = getattr(auto_schema.view, "scopes", {}).get(auto_schema.method)
+        return {self.name: [] if scope in {None, ANY_KEY} else [scope]}
+
 
 class Operation(AutoSchema):
     """One call. A body or an answer that its view does not describe is an object."""
@@ -90,6 +104,17 @@ class Operation(AutoSchema):
 
     def get_response_serializers(self) -> Any:
         return OpenApiTypes.OBJECT
+
+    def get_override_parameters(self) -> list[Any]:
+        """Return the headers that a write weighs, for views that do not describe them themselves."""
+        weighed = getattr(self.view, "conditions", {}).get(self.method, ())
+        found = [
+            OpenApiParameter(name, str, OpenApiParameter.HEADER, description=CONDITIONS[name])
+            for name in sorted(weighed)
+        ]
+        if self.method == "POST" and hasattr(self.view, "operation_id"):
+            found.append(OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER, description=IDEMPOTENCY))
+        return found
 
     def map_parsers(self) -> list[str]:
         return ["application/json"]  # the views read their bodies themselves, so REST Framework knows no parser

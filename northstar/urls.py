@@ -5,6 +5,7 @@ from django.views.generic import RedirectView
 
 from northstar.health import healthz, readyz
 from northstar.metrics import metrics
+from northstar.second_factor import urls as second_factor
 from northstar.views import ContextView, DocsView, SchemaView
 from routing.admin_site import site
 from routing.api import legacy_urls as legacy_routes
@@ -14,6 +15,7 @@ from storage.api import legacy_documents, legacy_objects, objects, streams, tabl
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", RedirectView.as_view(url="/admin/")),
     path("admin", RedirectView.as_view(url="/admin/")),
+    path("admin/second-factor/", include(second_factor.urlpatterns)),
     path("admin/", site.urls),
     path("healthz", healthz),
     path("readyz", readyz),

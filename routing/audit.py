@@ -24,6 +24,8 @@ class Cause:
     rationale: str = ""
     may_switch: bool = True
     """Whether the change may move data to another place; writing routes alone is a lesser right."""
+    may_override: bool = False
+    """Whether the actor may pass a strategy lock and asks to. Nobody passes one by accident: it also takes a rationale."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +64,12 @@ def record(
     *,
     before: dict[str, Any] | None = None,
     after: dict[str, Any] | None = None,
+    moves_snapshot: bool = True,
 ) -> RouteChange:
     """Append one row and move the snapshot revision on, in the caller's transaction. `before` and `after` hold no secret.
 
-    `state` is what `lock` returned. Rows are hashed in the order of their ids.
+    `state` is what `lock` returned. Rows are hashed in the order of their ids. A row that changes nothing that a snapshot
+    holds leaves the revision where it is, and wakes nobody.
     """
     change = RouteChange(
         at=datetime.now(UTC),
@@ -85,11 +89,12 @@ def record(
     )
     change.hash = row_hash(change)
     change.save(force_insert=True)
-    state.revision += 1
+    state.revision += 1 if moves_snapshot else 0
     state.audit_rows += 1
     state.audit_head = change.hash
     state.save()
-    transaction.on_commit(partial(_announce, change))
+    if moves_snapshot:
+        transaction.on_commit(partial(_announce, change))
     return change
 
 

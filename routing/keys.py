@@ -22,6 +22,8 @@ from routing.resolve import snapshot
 from routing.snapshot import EMPTY, Snapshot
 
 ACT_FOR_TENANTS: Final = "act:tenants"
+OVERRIDE_LOCKS: Final = "routes:override"
+SWITCH_ROUTES: Final = "routes:switch"
 SCOPES: Final = (
     ACT_FOR_TENANTS,
     "analytics:write",
@@ -29,8 +31,9 @@ SCOPES: Final = (
     "budgets:write",
     "data:read",
     "data:write",
+    OVERRIDE_LOCKS,
     "routes:read",
-    "routes:switch",
+    SWITCH_ROUTES,
     "routes:write",
 )
 

@@ -212,22 +212,32 @@ class OutboxEntry(models.Model):
 
 
 class StrategyLock(models.Model):
-    """Forbids switches of one route, or of all routes of a tenant's environment, until it is released or runs out."""
+    """Forbids whatever could move the data of one route, or of a tenant's whole environment, until it is released or runs out.
 
-    route = models.ForeignKey(Route, null=True, blank=True, on_delete=models.CASCADE, related_name="locks")
+    It names a route by its four-part key, not by its row, so it outlasts the route: what is deleted cannot be created
+    elsewhere. Without a resource kind it covers all routes of the environment. `routing.changes.locks` alone reads and writes it.
+    """
+
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="locks")
     env = models.CharField(max_length=31, validators=[env_validator])
+    resource_kind = models.CharField(max_length=64, blank=True)
+    project_id = models.CharField(max_length=128, null=True, blank=True)  # noqa: DJ001 - absent is not a name
     owner = models.CharField(max_length=200)
     reason = models.TextField()
     until = models.DateTimeField(null=True, blank=True)
-    created_at = models.DateTimeField(auto_now_add=True)
-    released_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(editable=False)
+    released_at = models.DateTimeField(null=True, blank=True, editable=False)
+    released_by = models.CharField(max_length=200, blank=True, editable=False)
 
     class Meta:
-        ordering = ["-created_at"]
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["tenant", "env"], name="locks_of_a_place")]
+        permissions = [("override_lock", "Can pass another's strategy lock, or release it, with a rationale")]
 
     def __str__(self) -> str:
-        return f"locked by {self.owner}: {self.reason}"
+        what = self.resource_kind or "all routes"
+        where = f"{self.tenant_id}/{self.env}" + (f"/{self.project_id}" if self.project_id else "")
+        return f"{what} in {where}, locked by {self.owner}: {self.reason}"
 
 
 class SnapshotRevision(models.Model):

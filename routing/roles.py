@@ -21,18 +21,20 @@ _OPERATE: Final = (
     "add_route",
     "change_route",
     "delete_route",
+    "add_strategylock",
+    "change_strategylock",
     "add_surfacealias",
     "change_surfacealias",
     "delete_surfacealias",
 )
-_ADMINISTER: Final = ("add_apikey", "change_apikey", "add_tenant", "change_tenant")
+_ADMINISTER: Final = ("add_apikey", "change_apikey", "override_lock", "add_tenant", "change_tenant")
 
 PERMISSIONS: Final[dict[str, tuple[str, ...]]] = {
     VIEWER: _VIEW,
     OPERATOR: (*_VIEW, *_OPERATE),
     ADMIN: (*_VIEW, *_OPERATE, *_ADMINISTER),
 }
-"""A viewer sees everything, an operator changes routes and aliases, an admin also tenants and API keys."""
+"""A viewer sees all; an operator changes routes, locks and aliases; an admin tenants and keys too, and overrides locks."""
 
 
 def ensure_groups() -> None:

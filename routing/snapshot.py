@@ -181,13 +181,14 @@ def _read(revision: int) -> Snapshot:
     enabled: dict[RouteKey, ResolvedRoute] = {}
     disabled: dict[RouteKey, ResolvedRoute] = {}
     for row in rows:
-        route = _resolved(row, modes[row.tenant_id])
+        route = resolved(row, modes[row.tenant_id])
         key = (route.resource_kind, route.tenant_id, route.env, route.project_id)
         (enabled if route.enabled else disabled)[key] = route
     return Snapshot(revision, enabled, disabled, modes, dict(SurfaceAlias.objects.values_list("alias", "canonical")))
 
 
-def _resolved(row: Route, mode: str) -> ResolvedRoute:
+def resolved(row: Route, mode: str) -> ResolvedRoute:
+    """Return a route, stored or not, as resolution sees it; `mode` is its tenant's effective one."""
     return ResolvedRoute(
         id=row.pk,
         revision=row.revision,

@@ -17,7 +17,19 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class RouteEdit(Strict):
+class Why(Strict):
+    """Why a change is made, and whether it may pass a strategy lock."""
+
+    switch_rationale: Text = Field(
+        default="", description="Why; required outside of lab when the data's place changes."
+    )
+    override_lock: bool = Field(
+        default=False,
+        description="Pass a strategy lock: needs the scope routes:override and a switch_rationale, and is audited.",
+    )
+
+
+class RouteEdit(Why):
     """The fields of a route that may change; those that are left out stay as they are."""
 
     backend_type: Name = Field(default="", validate_default=False, description="Any case; see GET /routing/kinds.")
@@ -28,9 +40,6 @@ class RouteEdit(Strict):
     tier: Annotated[str, Field(max_length=64)] = ""
     cost_notes: Text = ""
     enabled: bool = True
-    switch_rationale: Text = Field(
-        default="", description="Why; required outside of lab when the data's place changes."
-    )
 
 
 class RouteIn(RouteEdit):
@@ -94,6 +103,17 @@ class AuditQuery(PageQuery):
     actor: str | None = None
     since: Timestamp | None = None
     tenant_id: str | None = None
+
+
+class UndoQuery(BaseModel):
+    """Why something is removed or released: a DELETE has no body."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    switch_rationale: Annotated[str, Field(max_length=2000, description="Why.")] = ""
+    override_lock: Annotated[
+        bool, Field(description="Pass a strategy lock: needs the scope routes:override and a switch_rationale.")
+    ] = False
 
 
 class KindQuery(BaseModel):

@@ -10,10 +10,10 @@ from rest_framework.response import Response
 from northstar.api import page
 from northstar.instants import instant_text
 from routing.api.access import sees_all, tenant_named
+from routing.api.base import RouteView
 from routing.api.description import parameters_of
 from routing.api.diagnostics_bodies import DiagnosticsPage, DiagnosticsQuery
 from routing.api.paging import binding_of, read_page
-from routing.api.routes import RouteView
 from routing.costs import Estimate, Line
 from routing.health_models import UNKNOWN, RouteHealth, ServerProcess
 from routing.operations.diagnostics import Diagnosis, diagnose

@@ -8,8 +8,8 @@ from rest_framework.response import Response
 
 from northstar.idempotency import IdempotentPost
 from northstar.instants import instant_text
+from routing.api.base import RouteView
 from routing.api.bodies import ProbeOut
-from routing.api.routes import RouteView
 from routing.operations.health import probe_and_record
 from routing.operations.probing import ProbeReport
 

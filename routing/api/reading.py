@@ -49,7 +49,7 @@ class Audit(ApiView):
             cursor=query.cursor,
             newest_first=True,
         )
-        return page([_change(row) for row in rows], cursor)
+        return page([change_summary(row) for row in rows], cursor)
 
 
 class AuditVerification(ApiView):
@@ -130,7 +130,8 @@ def _backend(backend_type: str, backend: Backend, kind: Kind, allowed: bool) -> 
     }
 
 
-def _change(row: RouteChange) -> dict[str, Any]:
+def change_summary(row: RouteChange) -> dict[str, Any]:
+    """Return an audit row as it is answered."""
     return {
         "change_id": str(row.change_id),
         "at": timestamp(row.at),

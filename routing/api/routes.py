@@ -1,54 +1,26 @@
 """Routes over REST: list, create or flip, read, change, delete."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
-from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from northstar.api import IF_MATCH, IF_NONE_MATCH, ApiView, create_only, expected_version, page
-from northstar.errors import AlreadyExists, NotFound, VersionConflict
+from northstar.api import IF_MATCH, IF_NONE_MATCH, create_only, expected_version, page
+from northstar.errors import AlreadyExists, VersionConflict
 from northstar.idempotency import IdempotentPost
 from northstar.instants import instant_text
 from routing.admission import RouteDraft
-from routing.api.access import tenant_named, visible
-from routing.api.bodies import RouteEdit, RouteIn, RouteOut, RoutePage, RouteQuery
+from routing.api.access import tenant_named
+from routing.api.base import RouteView
+from routing.api.bodies import RouteEdit, RouteIn, RouteOut, RoutePage, RouteQuery, UndoQuery
 from routing.api.description import parameters_of
 from routing.api.paging import binding_of, read_page
 from routing.audit import Cause, route_summary
 from routing.changes import RouteUpdate, create_route, delete_route, put_route, update_route
 from routing.health_models import UNKNOWN, RouteHealth
 from routing.models import Route
-
-SWITCH_SCOPE: Final = "routes:switch"
-
-
-class RouteView(ApiView):
-    """What the calls on routes share."""
-
-    def visible_routes(self) -> QuerySet[Route]:
-        """The routes that the caller may know of."""
-        return visible(Route.objects.all(), self.credential, self.context)
-
-    def find(self, route_id: int) -> Route:
-        """Return a route of the caller's. Raises NotFound, for another tenant's just as for none."""
-        route = self.visible_routes().filter(pk=route_id).first()
-        if route is None:
-            raise NotFound(
-                f"There is no route {route_id}.", fix="GET /api/v1/routing/routes lists those that you may see."
-            )
-        return route
-
-    def cause(self, rationale: str = "") -> Cause:
-        """Who asks for a change, and why."""
-        return Cause(
-            actor=self.context.actor,
-            request_id=self.context.request_id,
-            rationale=rationale,
-            may_switch=SWITCH_SCOPE in self.credential.key.scopes,
-        )
 
 
 class PutRoute(IdempotentPost, RouteView):
@@ -62,11 +34,11 @@ class PutRoute(IdempotentPost, RouteView):
         """Create a route (201), or replace the one with the same four-part key (200): a flip. `If-Match` guards a flip,
         and `If-None-Match: *` lets it create only."""
         body = self.body(RouteIn)
-        draft, cause = self._draft(body), self.cause(body.switch_rationale)
+        draft, cause = self._draft(body), self.cause(body.switch_rationale, override=body.override_lock)
         if create_only(request):
-            return _answer(_created(draft, cause), status=201)
+            return answer(_created(draft, cause), status=201)
         route, created = put_route(draft, cause, expected_revision=expected_version(request))
-        return _answer(route, status=201 if created else 200)
+        return answer(route, status=201 if created else 200)
 
     def _draft(self, body: RouteIn) -> RouteDraft:
         env = self.context.env if body.env is None else body.env
@@ -126,22 +98,23 @@ class OneRoute(RouteView):
     @extend_schema(operation_id="routes_get", responses=RouteOut)
     def get(self, request: Request, route_id: int) -> Response:  # noqa: ARG002
         """Read a route; secrets are `****`. The ETag is its revision."""
-        return _answer(self.find(route_id))
+        return answer(self.find(route_id))
 
     @extend_schema(operation_id="routes_change", request=RouteEdit, responses=RouteOut)
     def patch(self, request: Request, route_id: int) -> Response:
         """Change the fields that are given; a config replaces the whole config. `If-Match` guards against a change in between."""
         body = self.body(RouteEdit)
         route = self.find(route_id)
-        given = body.model_dump(exclude_unset=True, exclude={"switch_rationale"})
-        update = RouteUpdate(**given)
-        cause = self.cause(body.switch_rationale)
-        return _answer(update_route(route.pk, update, cause, expected_revision=expected_version(request)))
+        update = RouteUpdate(**body.model_dump(exclude_unset=True, exclude={"override_lock", "switch_rationale"}))
+        cause = self.cause(body.switch_rationale, override=body.override_lock)
+        return answer(update_route(route.pk, update, cause, expected_revision=expected_version(request)))
 
-    @extend_schema(operation_id="routes_delete", responses={204: None})
+    @extend_schema(operation_id="routes_delete", parameters=parameters_of(UndoQuery), responses={204: None})
     def delete(self, request: Request, route_id: int) -> Response:
         """Delete a route; the data behind it stays where it is."""
-        delete_route(self.find(route_id).pk, self.cause(), expected_revision=expected_version(request))
+        query = self.query(UndoQuery)
+        cause = self.cause(query.switch_rationale, override=query.override_lock)
+        delete_route(self.find(route_id).pk, cause, expected_revision=expected_version(request))
         return Response(status=204)
 
 
@@ -158,5 +131,6 @@ def _created(draft: RouteDraft, cause: Cause) -> Route:
         raise VersionConflict(error.detail, fix=error.fix) from None
 
 
-def _answer(route: Route, status: int = 200) -> Response:
+def answer(route: Route, status: int = 200) -> Response:
+    """Answer a route with its revision as the ETag."""
     return Response(route_summary(route), status=status, headers={"ETag": f'"{route.revision}"'})

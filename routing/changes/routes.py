@@ -7,28 +7,17 @@ from typing import Any, Final
 
 from django.db import transaction
 
-from northstar.errors import (
-    AlreadyExists,
-    BackendNotImplemented,
-    FieldError,
-    Forbidden,
-    InvalidRequest,
-    NotFound,
-    VersionConflict,
-)
-from northstar.modes import LAB
+from northstar.errors import AlreadyExists, FieldError, InvalidRequest, NotFound, VersionConflict
 from routing import audit
-from routing.admission import Admitted, RouteDraft, admit, stored_secrets
+from routing.admission import Admitted, RouteDraft, admit
 from routing.audit import Cause, route_subject, route_summary
+from routing.changes.effects import Effect, check_switch, fill
+from routing.changes.locks import Place, pass_locks
 from routing.changes.outbox import announce
-from routing.configs import parse_config, split_config
 from routing.models import Route, SnapshotRevision, Tenant
-from routing.sealing import is_current, reseal, route_scope, seal
-from storage.config import BackendConfig
+from routing.sealing import is_current, reseal, route_scope
 
 ROUTE_CREATED: Final = "ROUTE_CREATED"
-ROUTE_UPDATED: Final = "ROUTE_UPDATED"
-ROUTE_BACKEND_SWITCHED: Final = "ROUTE_BACKEND_SWITCHED"
 ROUTE_DELETED: Final = "ROUTE_DELETED"
 SECRETS_RESEALED: Final = "SECRETS_RESEALED"
 
@@ -47,7 +36,8 @@ class RouteUpdate:
 def create_route(draft: RouteDraft, cause: Cause) -> Route:
     """Create a route.
 
-    Raises AlreadyExists when its four-part key is taken, InvalidRequest for an unknown tenant, and as `routing.admission.admit`.
+    Raises AlreadyExists when its four-part key is taken, InvalidRequest for an unknown tenant, StrategyLocked, and as
+    `routing.admission.admit`.
     """
     with transaction.atomic():
         state = audit.lock()
@@ -71,33 +61,34 @@ def put_route(draft: RouteDraft, cause: Cause, *, expected_revision: int | None 
         state = audit.lock()
         tenant = _tenant(draft.tenant_id)
         stored = _find(draft)
-        _check_revision(stored, expected_revision)
+        check_revision(stored, expected_revision)
         admitted = admit(draft, tenant, stored)
         if stored is None:
             return _insert(state, draft, admitted, tenant, cause), True
-        return _replace(state, stored, draft, admitted, cause), False
+        return replace_route(state, Effect.of(stored, draft, admitted), cause), False
 
 
 def update_route(route_id: int, update: RouteUpdate, cause: Cause, *, expected_revision: int | None = None) -> Route:
     """Change some fields of a route; nothing to change is no change.
 
     Raises NotFound, VersionConflict (another revision than expected), InvalidRequest (a switch without a rationale outside
-    lab), and as `routing.admission.admit`.
+    lab), StrategyLocked, and as `routing.admission.admit`.
     """
     with transaction.atomic():
         state = audit.lock()
-        stored = _get(route_id)
-        _check_revision(stored, expected_revision)
-        draft = _merged(stored, update)
-        return _replace(state, stored, draft, admit(draft, stored.tenant, stored), cause)
+        stored = get_route(route_id)
+        check_revision(stored, expected_revision)
+        draft = merged(stored, update)
+        return replace_route(state, Effect.of(stored, draft, admit(draft, stored.tenant, stored)), cause)
 
 
 def delete_route(route_id: int, cause: Cause, *, expected_revision: int | None = None) -> None:
-    """Remove a route; the data behind it stays where it is. Raises NotFound or VersionConflict."""
+    """Remove a route; the data behind it stays where it is. Raises NotFound, VersionConflict or StrategyLocked."""
     with transaction.atomic():
         state = audit.lock()
-        route = _get(route_id)
-        _check_revision(route, expected_revision)
+        route = get_route(route_id)
+        check_revision(route, expected_revision)
+        pass_locks(state, Place.of(route), cause, reroutes=True)
         subject, before = route_subject(route), route_summary(route)
         route.delete()
         announce(audit.record(state, ROUTE_DELETED, subject, cause, before=before))
@@ -118,6 +109,8 @@ def reseal_routes(cause: Cause) -> int:
 
 
 def _insert(state: SnapshotRevision, draft: RouteDraft, admitted: Admitted, tenant: Tenant, cause: Cause) -> Route:
+    place = Place(tenant.pk, draft.env, draft.resource_kind, draft.project_id)
+    pass_locks(state, place, cause, reroutes=True)
     now = datetime.now(UTC)
     route = Route(
         resource_kind=draft.resource_kind,
@@ -128,61 +121,30 @@ def _insert(state: SnapshotRevision, draft: RouteDraft, admitted: Admitted, tena
         created_at=now,
         created_by=cause.actor,
     )
-    _write(route, draft, admitted, cause, now)
+    fill(route, draft, admitted, cause, now)
+    route.save()
     announce(audit.record(state, ROUTE_CREATED, route_subject(route), cause, after=route_summary(route)))
     return route
 
 
-def _replace(state: SnapshotRevision, route: Route, draft: RouteDraft, admitted: Admitted, cause: Cause) -> Route:
-    old = _stored_config(route)
-    if _is_same(route, draft, admitted, old):
+def replace_route(state: SnapshotRevision, effect: Effect, cause: Cause) -> Route:
+    """Carry out the effect in the caller's transaction; none is no change. Raises StrategyLocked and as `check_switch`."""
+    route, action = effect.route, effect.action
+    if action is None:
         return route
-    now = datetime.now(UTC)
+    if effect.may_move:
+        pass_locks(state, Place.of(route), cause, reroutes=effect.reroutes)
+    if effect.switches:
+        check_switch(route, cause)
     before = route_summary(route)
-    switched = _is_switch(route, admitted, old)
-    if switched:
-        _check_switch(route, cause)
-        route.previous_backend_type = route.backend_type
-        route.switch_rationale = cause.rationale
-        route.last_switch_time = now
-    route.revision += 1
-    _write(route, draft, admitted, cause, now)
-    action = ROUTE_BACKEND_SWITCHED if switched else ROUTE_UPDATED
+    effect.apply(cause, datetime.now(UTC))
+    route.save()
     announce(audit.record(state, action, route_subject(route), cause, before=before, after=route_summary(route)))
     return route
 
 
-def _write(route: Route, draft: RouteDraft, admitted: Admitted, cause: Cause, now: datetime) -> None:
-    split = split_config(admitted.config)
-    route.backend_type = admitted.backend_type
-    route.config = split.public
-    route.sealed_secrets = seal(split.secrets, _scope(route))
-    route.tier, route.cost_notes, route.enabled = draft.tier, draft.cost_notes, draft.enabled
-    route.updated_at, route.updated_by = now, cause.actor
-    route.save()
-
-
-def _is_same(route: Route, draft: RouteDraft, admitted: Admitted, old: BackendConfig | None) -> bool:
-    kept = (route.backend_type, route.tier, route.cost_notes, route.enabled)
-    asked = (admitted.backend_type, draft.tier, draft.cost_notes, draft.enabled)
-    return kept == asked and admitted.config == old
-
-
-def _is_switch(route: Route, admitted: Admitted, old: BackendConfig | None) -> bool:
-    if admitted.backend_type != route.backend_type or old is None:
-        return True
-    return admitted.config.location() != old.location()
-
-
-def _stored_config(route: Route) -> BackendConfig | None:
-    """The config as stored, or None when it is not valid any more: then nobody can say that the data stays where it is."""
-    try:
-        return parse_config(route.resource_kind, route.backend_type, {**route.config, **stored_secrets(route)})
-    except (InvalidRequest, BackendNotImplemented):
-        return None
-
-
-def _merged(route: Route, update: RouteUpdate) -> RouteDraft:
+def merged(route: Route, update: RouteUpdate) -> RouteDraft:
+    """Return the whole route as the update would leave it."""
     draft = RouteDraft(
         resource_kind=route.resource_kind,
         tenant_id=route.tenant_id,
@@ -198,7 +160,8 @@ def _merged(route: Route, update: RouteUpdate) -> RouteDraft:
     return replace(draft, **{name: value for name, value in given.items() if value is not None})
 
 
-def _check_revision(route: Route | None, expected: int | None) -> None:
+def check_revision(route: Route | None, expected: int | None) -> None:
+    """Refuse another revision than expected. Raises VersionConflict."""
     if expected is None:
         return
     if route is None:
@@ -208,22 +171,6 @@ def _check_revision(route: Route | None, expected: int | None) -> None:
             f"Route {route.pk} is at revision {route.revision}, not {expected}.",
             fix="Read it again, then repeat the change.",
         )
-
-
-def _check_switch(route: Route, cause: Cause) -> None:
-    if not cause.may_switch:
-        raise Forbidden(
-            f"This would switch resource_kind={route.resource_kind} away from backend_type={route.backend_type}.",
-            fix="Use an API key with the scope routes:switch.",
-        )
-    if cause.rationale or route.tenant.effective_mode == LAB:
-        return
-    detail = "A switch needs a rationale outside of mode lab."
-    raise InvalidRequest(
-        f"{detail} (resource_kind={route.resource_kind}, backend_type={route.backend_type})",
-        fix="Say in switch_rationale why the data moves.",
-        errors=[FieldError("switch_rationale", "required", detail)],
-    )
 
 
 def _tenant(tenant_id: str) -> Tenant:
@@ -242,7 +189,8 @@ def _find(draft: RouteDraft) -> Route | None:
     )
 
 
-def _get(route_id: int) -> Route:
+def get_route(route_id: int) -> Route:
+    """Return a route with its tenant. Raises NotFound."""
     route = Route.objects.select_related("tenant").filter(pk=route_id).first()
     if route is None:
         raise NotFound(f"There is no route {route_id}.")

@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("routing", "0002_append_only_and_seeds"),
+        ("routing", "0003_strategy_locks"),
     ]
 
     operations = [

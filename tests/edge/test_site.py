@@ -118,7 +118,8 @@ def test_every_call_documents_its_problems_and_the_contexts_headers(schema):
         for method, operation in operations.items():
             assert {"400", "401", "403", "404", "429", "500", "503"} <= operation["responses"].keys(), (method, path)
             assert {"$ref": "#/components/parameters/X-Env"} in operation["parameters"], (method, path)
-            assert operation["security"] == [{"apiKey": []}], (method, path)
+            assert [list(way) for way in operation["security"]] == [["apiKey"]], (method, path)
+            assert set(operation["security"][0]["apiKey"]) <= set(SCOPES), (method, path)
 
 
 def test_the_docs_page_has_no_inline_script_or_style_and_its_files_exist():

@@ -1,6 +1,7 @@
-"""A backend for tests of the control plane: it has a secret and a location, and keeps nothing."""
+"""A backend for tests of the control plane: it has a secret and a location, and keeps nothing for longer than a driver lives."""
 
-from typing import ClassVar
+from datetime import UTC, datetime
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -8,7 +9,8 @@ from northstar.errors import InvalidConfig
 from northstar.modes import LAB
 from routing.resolve import ResolvedRoute, driver_config
 from storage.config import BackendConfig, Secret
-from storage.documents import Limits
+from storage.documents import Document, Fields, Limits, Page, Partition, Ref, Written
+from storage.errors import BackendUnavailable
 from storage.registry import CLOUD, DOCUMENTS, Backend
 
 CANARY = "canary-5f1d7c3a"
@@ -31,6 +33,31 @@ class VaultDocuments:
         """Refuse a place that only a lab may have, as a driver refuses what its mode does not allow."""
         if config.place == "lab only" and mode != LAB:
             raise InvalidConfig(f"The place is not allowed in mode {mode}.", fix="Choose another place.")
+
+        self._place = config.place
+        self._documents: dict[str, Document] = {}
+
+    def ping(self) -> None:
+        """Answer, unless the place is one that cannot be reached."""
+        if self._place == "unreachable":
+            raise BackendUnavailable("The vault does not answer.")
+
+    def put(self, ref: Ref, fields: Fields, **_options: Any) -> Written:
+        """Keep a document, as all that follows for as long as the driver lives: what a probe needs."""
+        self.ping()
+        written = Written(1, datetime.now(UTC))
+        self._documents[ref.key] = Document(ref, dict(fields), written.version, written.updated_at)
+        return written
+
+    def get(self, ref: Ref) -> Document | None:
+        return self._documents.get(ref.key)
+
+    def scan(self, _collection: str, _partition: Partition, **_options: Any) -> Page:
+        return Page(tuple(self._documents.values()))
+
+    def delete(self, ref: Ref, **_options: Any) -> bool:
+        self.ping()
+        return self._documents.pop(ref.key, None) is not None
 
     def close(self) -> None:
         """Nothing was opened."""

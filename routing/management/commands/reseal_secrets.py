@@ -1,4 +1,4 @@
-"""Seal the secrets of all routes with the current encryption key, so that an older key can be taken out of the ring."""
+"""Seal all secrets of routes and second factors with the current encryption key, so that an older one can leave the ring."""
 
 from argparse import ArgumentParser
 from typing import Any, Final
@@ -7,6 +7,7 @@ from django.core.management.base import BaseCommand
 
 from northstar.console import refused
 from northstar.errors import NorthstarError
+from northstar.second_factor.resetting import outdated_factors, reseal_factors
 from routing.changes import Cause, reseal_routes
 from routing.models import Route
 from routing.sealing import is_current
@@ -15,7 +16,10 @@ CAUSE: Final = Cause("command:reseal_secrets")
 
 
 class Command(BaseCommand):
-    help = "Seal the secrets of all routes with the first key of NORTHSTAR_ENCRYPTION_KEYS. Running it again changes nothing."
+    help = (
+        "Seal the secrets of all routes and second factors with the first key of NORTHSTAR_ENCRYPTION_KEYS. "
+        "Running it again changes nothing."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--dry-run", action="store_true", help="Only say how many routes would be sealed again.")
@@ -24,8 +28,10 @@ class Command(BaseCommand):
         if options["dry_run"]:
             sealed = Route.objects.exclude(sealed_secrets="").values_list("sealed_secrets", flat=True)
             self.stdout.write(f"{sum(not is_current(text) for text in sealed)} routes would be sealed again.")
+            self.stdout.write(f"{len(outdated_factors())} second factors would be sealed again.")
             return
         try:
             self.stdout.write(f"{reseal_routes(CAUSE)} routes were sealed again.")
+            self.stdout.write(f"{reseal_factors()} second factors were sealed again.")
         except NorthstarError as error:
             raise refused(error) from None

@@ -1,0 +1,278 @@
+"""What the isolation matrix needs: a world in which acme keeps secrets, requests made of the OpenAPI schema, and a full memory
+of what the database and the stores held.
+
+An operation that nobody here knows how to ask fails its test: add what is missing to FILLINGS or BODIES.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from django.apps import apps
+from drf_spectacular.generators import SchemaGenerator
+
+from northstar.context import RequestContext
+from routing.changes import (
+    Cause,
+    RouteDraft,
+    RouteUpdate,
+    create_route,
+    lock_env,
+    lock_route,
+    update_route,
+)
+from routing.denials import ACCESS_DENIED
+from routing.keys import SCOPES, issue_key, revoke_key
+from routing.models import ApiKey, OutboxEntry, Route, RouteChange, SnapshotRevision, Tenant
+from storage.kinds.events import NewEvent
+from storage.opening import open_store
+from tests.conftest import CAUSE, TENANT_SCOPES, Api, filesystem_routes
+
+CANARY = "acme-only-7d1f"
+"""Stands in everything that acme keeps, and in no name."""
+
+
+@dataclass
+class World:
+    """Two tenants that have the same things; acme's route was switched once, and one of its routes is locked."""
+
+    acme: Tenant
+    globex: Tenant
+    system: Tenant
+    owner: str
+    ids: dict[str, int] = field(default_factory=dict)
+
+
+FILLINGS: dict[str, Callable[[World, str], Any]] = {
+    "backend_type": lambda _world, _operation: "filesystem",
+    "data": lambda _world, _operation: {"n": 1},
+    "deltas": lambda _world, _operation: {"n": 1},
+    "key": lambda _world, _operation: "k1",
+    "lock_id": lambda world, _operation: world.ids["lock"],
+    "reason": lambda _world, _operation: "audit",
+    "resource_kind": lambda _world, _operation: "tabular_store",
+    "revision": lambda _world, _operation: 1,
+    "route_id": lambda world, operation: world.ids["locked" if operation == "routes_unlock" else "route"],
+    "stream_id": lambda _world, _operation: "s1",
+    "table": lambda _world, _operation: "t1",
+    "type": lambda _world, _operation: "changed",
+    "X-Key": lambda _world, _operation: "k1",
+}
+"""What to send for a name, wherever it stands: path, query, header, body."""
+
+BODIES: dict[str, dict[str, Any]] = {
+    "earlier_put_route": {"tier": "gold"},
+    "routes_change": {"tier": "gold"},
+    "routes_put": {"tier": "gold"},
+    "routes_switch": {"config": {"base_dir": "elsewhere"}},
+    "write_records": {"items": [{"key": "k1", "data": {"n": 2}}]},
+}
+"""What an operation's body must hold besides what its schema requires, so that the owner's request changes something."""
+
+
+QUERIES: dict[str, dict[str, str]] = {"locks_release": {"env": "qa"}}
+"""What an operation's query must hold besides what its schema requires."""
+
+LEFT_OUT: dict[Any, set[str]] = {
+    ApiKey: {"last_used_at"},
+    OutboxEntry: {"next_attempt_at"},
+    SnapshotRevision: {"audit_rows", "audit_head"},
+}
+"""Fields that any request may write: when a key was last used, that a refusal was recorded, when to try again."""
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation of the schema. `scope` is what a key needs for it; empty when any key will do."""
+
+    method: str
+    path: str
+    described: dict[str, Any]
+    components: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        return str(self.described["operationId"])
+
+    @property
+    def scope(self) -> str:
+        return next(iter(self.described["security"][0]["apiKey"]), "")
+
+    @property
+    def reads(self) -> bool:
+        return self.method in {"GET", "HEAD"}
+
+    def names(self, *names: str) -> set[str]:
+        """Which of these names the query or the body of the operation has."""
+        parameters = {parameter.get("name") for parameter in self._parameters("query")}
+        return set(names) & (parameters | set(self._body_schema().get("properties", {})))
+
+    def ask(self, api: Api, world: World, *, named: dict[str, str] | None = None, **headers: str) -> Any:
+        """Send the operation, naming acme's things. `named` are values for fields of the query or the body."""
+        values = {name: quote(str(self._value(world, name))) for name in _names(self._parameters("path"))}
+        query = {name: self._value(world, name) for name in _names(self._parameters("query"), required=True)}
+        query |= QUERIES.get(self.name, {})
+        sent = {name: self._value(world, name) for name in _names(self._parameters("header"), required=True)}
+        body = self._body(world)
+        for name, value in (named or {}).items():
+            (body if isinstance(body, dict) and name in self._body_schema().get("properties", {}) else query)[name] = (
+                value
+            )
+        path = self.path.format(**values) + (f"?{urlencode(query)}" if query else "")
+        chosen = {name.replace("_", "-"): value for name, value in headers.items()}
+        return api.request(self.method, path, body, headers={**sent, **chosen})
+
+    def _parameters(self, place: str) -> list[dict[str, Any]]:
+        return [one for one in self.described.get("parameters", []) if one.get("in") == place]
+
+    def _value(self, world: World, name: str) -> Any:
+        assert name in FILLINGS, f"{self.name}: say in FILLINGS what to send for {name}"
+        return FILLINGS[name](world, self.name)
+
+    def _body_schema(self) -> dict[str, Any]:
+        content = self.described.get("requestBody", {}).get("content", {})
+        return self._followed(content.get("application/json", {}).get("schema", {}))
+
+    def _body(self, world: World) -> Any:
+        content = self.described.get("requestBody", {}).get("content", {})
+        if "application/json" in content:
+            return {**self._filled(world, self._body_schema()), **BODIES.get(self.name, {})}
+        return b"changed" if content else None
+
+    def _filled(self, world: World, schema: dict[str, Any]) -> dict[str, Any]:
+        return {
+            name: self._value(world, name)
+            for name in schema.get("required", [])
+            if name not in BODIES.get(self.name, {})
+        }
+
+    def _followed(self, schema: dict[str, Any]) -> dict[str, Any]:
+        while True:
+            if "$ref" in schema:
+                schema = self.components[schema["$ref"].rpartition("/")[2]]
+            elif options := schema.get("anyOf") or schema.get("oneOf"):
+                schema = options[0]
+            else:
+                return schema
+
+
+def _names(parameters: list[dict[str, Any]], *, required: bool = False) -> list[str]:
+    return [one["name"] for one in parameters if one.get("required") or not required]
+
+
+def operations() -> list[Operation]:
+    """Every operation that the schema describes."""
+    schema = SchemaGenerator().get_schema(request=None, public=True)
+    components = schema["components"]["schemas"]
+    return [
+        Operation(method.upper(), path, described, components)
+        for path, methods in schema["paths"].items()
+        for method, described in methods.items()
+    ]
+
+
+def build_world(acme: Tenant, globex: Tenant, system: Tenant) -> World:
+    """Give both tenants routes in two environments, and acme what nobody else may see."""
+    owner, token = issue_key(acme, "owner", TENANT_SCOPES, cause=CAUSE)
+    world = World(acme, globex, system, token)
+    for tenant in (acme, globex):
+        for env in ("dev", "prod"):
+            filesystem_routes(tenant, env)
+    cause = Cause(f"key:{owner.key_id}", rationale=CANARY)
+    route = Route.objects.get(tenant=acme, env="dev", resource_kind="tabular_store")
+    world.ids["route"] = update_route(route.pk, RouteUpdate(cost_notes=CANARY), cause).pk
+    locked = RouteDraft(
+        resource_kind="tabular_store",
+        tenant_id="acme",
+        project_id="frozen",
+        backend_type="filesystem",
+        cost_notes=CANARY,
+    )
+    world.ids["locked"] = create_route(locked, cause).pk
+    lock_route(world.ids["locked"], reason=CANARY, until=None, cause=cause)
+    world.ids["lock"] = lock_env("acme", "qa", reason=CANARY, until=None, cause=cause).pk
+    _keep_secrets()
+    return world
+
+
+def _keep_secrets() -> None:
+    context = RequestContext(tenant_id="acme", env="dev", mode="lab")
+    open_store("event_stream", context).append("s1", [NewEvent("made", {"secret": CANARY})])
+    open_store("tabular_store", context).upsert("t1", "k1", {"n": 1, "secret": CANARY})
+    open_store("object_store", context).put("k1", [CANARY.encode()], content_type="text/plain")
+
+
+def strangers(world: World, operation: Operation) -> dict[str, tuple[Api, dict[str, Any]]]:
+    """Return who must be refused outright, by what they are: a client, and the options of its `ask`."""
+    tenant = {"X_Tenant_Id": "acme"}
+    found: dict[str, tuple[Api, dict[str, Any]]] = {
+        "another tenant that names acme": (_client(world.globex, TENANT_SCOPES), tenant),
+        "an operator that may not act for tenants": (_client(world.system, TENANT_SCOPES), tenant),
+        "no key": (Api(""), {}),
+        "a made-up key": (Api("ns_abcdefghijkl_" + "0" * 64), {}),
+        "a revoked key": (_revoked(world.acme), {}),
+        "a key of another environment": (_client(world.acme, TENANT_SCOPES, envs=["prod"]), {}),
+    }
+    if operation.scope:
+        rest = [scope for scope in TENANT_SCOPES if scope != operation.scope]
+        found[f"a key without {operation.scope}"] = (_client(world.acme, rest), {})
+    for name in sorted(operation.names("tenant_id", "tenant")):
+        found[f"another tenant with {name}=acme"] = (_client(world.globex, TENANT_SCOPES), {"named": {name: "acme"}})
+    return found
+
+
+def neighbours(world: World) -> dict[str, tuple[Api, dict[str, str]]]:
+    """Return who asks with a good key for itself, naming acme's ids of dev: a client, and its headers."""
+    return {
+        "another tenant": (_client(world.globex, TENANT_SCOPES), {}),
+        "a key of prod, in prod": (_client(world.acme, TENANT_SCOPES, envs=["prod"]), {"X_Env": "prod"}),
+        "the key of another tenant, for an operator's": (_client(world.system, TENANT_SCOPES), {}),
+    }
+
+
+def operator(world: World) -> Api:
+    """A client with every scope there is."""
+    return _client(world.system, SCOPES)
+
+
+def _client(tenant: Tenant, scopes: Any, **limits: Any) -> Api:
+    return Api(issue_key(tenant, "stranger", scopes, cause=CAUSE, **limits)[1])
+
+
+def _revoked(tenant: Tenant) -> Api:
+    key, token = issue_key(tenant, "revoked", TENANT_SCOPES, cause=CAUSE)
+    revoke_key(key.key_id, CAUSE)
+    return Api(token)
+
+
+def told(answer: Any) -> bytes:
+    """Return an answer's body, streamed or not, and its headers."""
+    body = b"".join(answer.streaming_content) if answer.streaming else answer.content
+    return body + repr(dict(answer.headers)).encode()
+
+
+def memory(home: Path, *, of_acmes_dev: bool = False) -> dict[str, Any]:
+    """Return everything that the database and the stores hold, or what of it is acme's in dev.
+
+    Left out are rows that record refusals, and LEFT_OUT.
+    """
+    kept: dict[str, Any] = {str(path): path.read_bytes() for path in home.rglob("*") if path.is_file()}
+    kept = {path: content for path, content in kept.items() if ".index" not in path}
+    if of_acmes_dev:
+        kept = {path: content for path, content in kept.items() if "/acme/dev/" in path}
+    for model in apps.get_models():
+        rows = [_row(model, row) for row in model._default_manager.order_by("pk").values()]
+        kept[model.__name__] = [row for row in rows if row and (not of_acmes_dev or _is_acmes(row))]
+    return kept
+
+
+def _row(model: Any, row: dict[str, Any]) -> dict[str, Any] | None:
+    if model is RouteChange and row["action"] == ACCESS_DENIED:
+        return None
+    return {name: value for name, value in row.items() if name not in LEFT_OUT.get(model, ())}
+
+
+def _is_acmes(row: dict[str, Any]) -> bool:
+    return "acme" in {row.get("tenant_id"), row.get("tenant")} and row.get("env", "dev") in {"dev", ""}
