@@ -1,9 +1,29 @@
 """The guard above the blob drivers: the same rules as `storage.guard`, for objects."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime
 
 from northstar.errors import InvalidRequest
-from storage.blobs import ABSENT, ANY, Blob, BlobDriver, BlobExpect, BlobInfo, BlobPage, BlobRef, RangeRequest
+from storage.blob_reading import GuardedChunks
+from storage.blobs import (
+    ABSENT,
+    ANY,
+    METADATA_BYTES,
+    METADATA_NAMES,
+    Area,
+    Blob,
+    BlobDriver,
+    BlobExpect,
+    BlobInfo,
+    BlobLimits,
+    BlobPage,
+    BlobRef,
+    Grant,
+    Presigned,
+    RangeRequest,
+    Swept,
+)
 from storage.errors import InvalidValue, ValueTooLarge
 from storage.guard import PAGE_LIMIT, Caller, ServedBy
 from storage.keys import Scope, check_object_key, check_prefix
@@ -11,7 +31,10 @@ from storage.usage import LISTED, LOOKED_UP, of_object_get, of_object_put
 
 
 class GuardedBlobs:
-    """The blob contract inside one scope: the operations of `BlobDriver`, by key."""
+    """The blob contract inside one scope: the operations of `BlobDriver`, by key.
+
+    An object that is read whole ends in ChecksumMismatch, before its last bytes, when they are not those that were stored.
+    """
 
     def __init__(
         self,
@@ -39,8 +62,9 @@ class GuardedBlobs:
         expect: BlobExpect = ANY,
         sha256: str | None = None,
         size: int | None = None,
+        area: Area = Area.OBJECTS,
     ) -> BlobInfo:
-        ref = self._ref(key)
+        ref = self._ref(key, area)
         self._check_metadata(metadata or {})
         self._check_size(size or 0)
         return self._caller.run(
@@ -59,54 +83,98 @@ class GuardedBlobs:
             yields=lambda info: of_object_put(info.size),
         )
 
-    def get(self, key: str, wanted: RangeRequest | None = None) -> Blob | None:
-        ref = self._ref(key)
-        return self._caller.run("get", lambda: self._driver.get(ref, wanted), repeatable=True, yields=of_object_get)
+    @property
+    def limits(self) -> BlobLimits:
+        """What the driver's service can hold and do."""
+        return self._driver.limits
 
-    def head(self, key: str) -> BlobInfo | None:
-        ref = self._ref(key)
+    def get(self, key: str, wanted: RangeRequest | None = None, *, area: Area = Area.OBJECTS) -> Blob | None:
+        ref = self._ref(key, area)
+        blob = self._caller.run("get", lambda: self._driver.get(ref, wanted), repeatable=True, yields=of_object_get)
+        return replace(blob, chunks=GuardedChunks(blob, self._caller)) if blob else None
+
+    def head(self, key: str, *, area: Area = Area.OBJECTS) -> BlobInfo | None:
+        ref = self._ref(key, area)
         return self._caller.run("head", lambda: self._driver.head(ref), repeatable=True, spends=LOOKED_UP)
 
-    def delete(self, key: str, *, expect: BlobExpect = ANY) -> bool:
+    def delete(self, key: str, *, expect: BlobExpect = ANY, area: Area = Area.OBJECTS) -> bool:
         if expect is ABSENT:
             raise InvalidRequest("A delete cannot expect the object to be absent.")
-        ref = self._ref(key)
+        ref = self._ref(key, area)
         return self._caller.run("delete", lambda: self._driver.delete(ref, expect=expect), repeatable=expect is ANY)
 
     def list(
-        self, *, prefix: str = "", delimiter: str = "", limit: int = PAGE_LIMIT, cursor: str | None = None
+        self,
+        *,
+        area: Area = Area.OBJECTS,
+        prefix: str = "",
+        delimiter: str = "",
+        limit: int = PAGE_LIMIT,
+        cursor: str | None = None,
     ) -> BlobPage:
         check_prefix(prefix)
         if not 1 <= limit <= PAGE_LIMIT:
             raise InvalidRequest(f"limit is {limit}; 1 to {PAGE_LIMIT} are allowed.")
         return self._caller.run(
             "list",
-            lambda: self._driver.list(self.scope, prefix=prefix, delimiter=delimiter, limit=limit, cursor=cursor),
+            lambda: self._driver.list(
+                self.scope, area=area, prefix=prefix, delimiter=delimiter, limit=limit, cursor=cursor
+            ),
             repeatable=True,
             spends=LISTED,
         )
 
-    def copy(self, source: str, target: str, *, expect: BlobExpect = ANY) -> BlobInfo:
-        from_ref, to_ref = self._ref(source), self._ref(target)
+    def copy(
+        self,
+        source: str,
+        target: str,
+        *,
+        source_area: Area = Area.OBJECTS,
+        expect: BlobExpect = ANY,
+        source_etag: str | None = None,
+        content_type: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        sha256: str | None = None,
+    ) -> BlobInfo:
+        from_ref, to_ref = self._ref(source, source_area), self._ref(target)
+        self._check_metadata(metadata or {})
         return self._caller.run(
             "copy",
-            lambda: self._driver.copy(from_ref, to_ref, expect=expect),
+            lambda: self._driver.copy(
+                from_ref,
+                to_ref,
+                expect=expect,
+                source_etag=source_etag,
+                content_type=content_type,
+                metadata=metadata,
+                sha256=sha256,
+            ),
             repeatable=False,
             spends=of_object_put(0),
         )
 
-    def _ref(self, key: str) -> BlobRef:
+    def presign(self, key: str, grant: Grant, *, area: Area = Area.OBJECTS) -> Presigned:
+        ref = self._ref(key, area)
+        return self._caller.run("presign", lambda: self._driver.presign(ref, grant), repeatable=True)
+
+    def sweep(self, *, before: datetime) -> Swept:
+        """Sweep the whole of the scope's tenant and env."""
+        tenant, env = self.scope.tenant, self.scope.env
+        return self._caller.run("sweep", lambda: self._driver.sweep(tenant, env, before=before), repeatable=True)
+
+    def _ref(self, key: str, area: Area = Area.OBJECTS) -> BlobRef:
         check_object_key(key)
-        return BlobRef(self.scope, key)
+        return BlobRef(self.scope, key, area)
 
     def _check_metadata(self, metadata: Mapping[str, str]) -> None:
         try:
             size = sum(len(name.encode()) + len(value.encode()) for name, value in metadata.items())
         except UnicodeEncodeError:
             raise InvalidValue("The object's metadata is not valid Unicode.") from None
-        most = self._driver.limits.metadata_bytes
-        if size > most:
-            raise ValueTooLarge(f"The object's metadata has {size} bytes; {most} are allowed.")
+        if size > METADATA_BYTES:
+            raise ValueTooLarge(f"The object's metadata has {size} bytes; {METADATA_BYTES} are allowed.")
+        if len(metadata) > METADATA_NAMES:
+            raise ValueTooLarge(f"The object's metadata has {len(metadata)} names; {METADATA_NAMES} are allowed.")
 
     def _check_size(self, size: int) -> None:
         most = self._driver.limits.object_bytes

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import ClassVar, Final, Protocol
+from enum import StrEnum
+from typing import ClassVar, Final, Literal, Protocol
 
 from northstar.errors import InvalidRequest
 from storage.documents import Expectation
@@ -15,34 +16,55 @@ BlobExpect = Expectation | str
 """ANY, ABSENT, or the ETag (without quotes) that the object must have."""
 
 CHUNK_BYTES: Final = 1024 * 1024
-METADATA_BYTES: Final = 2048
-"""User metadata, names and values together: S3's limit, the smallest of the four."""
+METADATA_BYTES: Final = 1024
+METADATA_NAMES: Final = 32
+"""User metadata, names and values together in UTF-8, and how many: with any characters, packed for HTTP headers and beside
+our own, they stay below S3's 2 KB, the least that a service allows ("Editing object metadata", Amazon S3 guide)."""
+NAME_BYTES: Final = 1024
+"""A physical name, with its scope and the route's prefix: what S3 and Google Cloud Storage allow in UTF-8."""
+
+
+class Area(StrEnum):
+    """Which of a scope's two shelves: objects, or uploads on their way in that no listing of objects shows."""
+
+    OBJECTS = "raw"
+    UPLOADS = "uploads"
 
 
 @dataclass(frozen=True, slots=True)
 class BlobRef:
-    """Names one object: whose, and its key. The driver makes the physical name of it."""
+    """Names one object: whose, its key, and where it stands. The driver makes the physical name of it."""
 
     scope: Scope
     key: str
+    area: Area = Area.OBJECTS
 
 
 @dataclass(frozen=True, slots=True)
 class BlobInfo:
-    """What is known of a stored object. `sha256` is lower-case hex, `etag` bare (no quotes), times UTC.
+    """What is known of a stored object. `sha256` is lower-case hex, `etag` bare (no quotes), `modified_at` UTC.
 
-    `modified_at` equals `created_at` until the object is replaced, and then is later.
+    `sha256` is None for bytes that reached the service past Northstar: by a presigned URL, or by another program.
     """
 
     key: str
     size: int
-    sha256: str
+    sha256: str | None
     etag: str
     content_type: str
     uri: str
     modified_at: datetime
-    created_at: datetime
     metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class BlobEntry:
+    """An object of a listing: what every service lists without a request per object. As `BlobInfo` has it."""
+
+    key: str
+    size: int
+    etag: str
+    modified_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +115,51 @@ class Blob:
 
 @dataclass(frozen=True, slots=True)
 class BlobPage:
-    """Objects and common prefixes of one page, together in byte order. `cursor` is None on the last page."""
+    """Objects and common prefixes of one page, together in byte order. `cursor` is None on the last page.
 
-    blobs: tuple[BlobInfo, ...]
+    `foreign` are names that other programs put among the page's and that are no keys: they are no entries.
+    """
+
+    blobs: tuple[BlobEntry, ...]
     prefixes: tuple[str, ...] = ()
     cursor: str | None = None
+    foreign: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a presigned request may do, for so many seconds from now: read one object, or send one.
+
+    The last three bind an upload: the type that it must have, how large it may be, and the SHA-256 (hex) that it must have.
+    """
+
+    method: Literal["GET", "PUT", "POST"]
+    seconds: int
+    content_type: str | None = None
+    max_bytes: int | None = None
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Presigned:
+    """A request that anybody may send until it expires, without credentials and exactly so.
+
+    `headers` must be sent as they are; `fields` are the form's of a POST, before the file.
+    """
+
+    method: str
+    url: str
+    expires_at: datetime
+    headers: Mapping[str, str] = field(default_factory=dict)
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What a sweep removed: uploads that nobody registered, and parts of writes that never ended."""
+
+    uploads: int = 0
+    parts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +167,17 @@ class BlobLimits:
     """What a driver's service can hold, declared once."""
 
     object_bytes: int = 5 * 1024**4
-    metadata_bytes: int = METADATA_BYTES
     page_objects: int = 1000
     conditional_writes: bool = True
     ranges: bool = True
-    presign: bool = False
+    version_per_write: bool = True
+    """Every write has an ETag of its own. Else equal bytes have equal ETags, and a condition cannot tell their writes apart."""
+    presign: bool = True
+    """The service itself takes presigned GET and PUT. Where it does not, Northstar signs and serves such requests."""
+    presign_post: bool = True
+    presign_pins_type: bool = True
+    presign_pins_size: bool = True
+    """The service itself refuses another type, or a body over `max_bytes`, while it arrives; else registration does."""
 
 
 class BlobDriver(Protocol):
@@ -144,12 +212,39 @@ class BlobDriver(Protocol):
         """Remove the object and return whether it existed. Raises VersionConflict for another ETag or a missing object."""
 
     def list(
-        self, scope: Scope, *, prefix: str = "", delimiter: str = "", limit: int = 1000, cursor: str | None = None
+        self,
+        scope: Scope,
+        *,
+        area: Area = Area.OBJECTS,
+        prefix: str = "",
+        delimiter: str = "",
+        limit: int = 1000,
+        cursor: str | None = None,
     ) -> BlobPage:
         """List in byte order of UTF-8 keys; with a delimiter, keys below it fold into prefixes. The cursor is the last entry."""
 
-    def copy(self, source: BlobRef, target: BlobRef, *, expect: BlobExpect = ANY) -> BlobInfo:
-        """Copy with metadata, whole or not at all. Raises NotFound naming the source."""
+    def copy(
+        self,
+        source: BlobRef,
+        target: BlobRef,
+        *,
+        expect: BlobExpect = ANY,
+        source_etag: str | None = None,
+        content_type: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        sha256: str | None = None,
+    ) -> BlobInfo:
+        """Copy the bytes inside the service, whole or not at all, with the source's type and metadata or those given.
+
+        `expect` is about the target, `source_etag` the version that the source must have, `sha256` what the caller knows its
+        bytes to have. Raises NotFound naming the source, AlreadyExists, or VersionConflict about the target or the source.
+        """
+
+    def presign(self, ref: BlobRef, grant: Grant) -> Presigned:
+        """Sign a request for exactly this object. Only called as the limits allow; nothing is sent to the service."""
+
+    def sweep(self, tenant: str, env: str, *, before: datetime) -> Swept:
+        """Remove what no write of this tenant and env began since `before` can still need: unregistered uploads, loose parts."""
 
     def prepare(self) -> None:
         """Create what the service needs (buckets, folders); may be called again at any time."""

@@ -90,7 +90,7 @@ class Caller:
             result = _retried(call) if repeatable else call()
             outcome = OK
         except NorthstarError as refusal:
-            self._redact(refusal)
+            self.redact(refusal)
             error, outcome = refusal, refusal.code
             raise
         finally:
@@ -108,7 +108,8 @@ class Caller:
             )
         return cast("T", result)
 
-    def _redact(self, error: NorthstarError) -> None:
+    def redact(self, error: NorthstarError) -> None:
+        """Take the secrets of the route out of what an error says."""
         for secret in self.secrets:
             error.detail = error.detail.replace(secret, MASK)
             error.fix = error.fix.replace(secret, MASK)

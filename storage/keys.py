@@ -11,6 +11,8 @@ from northstar.context import NO_SURFACE, RequestContext
 from storage.documents import KEY_BYTES, PARTITION_BYTES
 from storage.errors import InvalidKey
 
+OBJECT_KEY_SEGMENTS: Final = 240
+"""Azure Blob Storage allows 254 in a name ("Naming and referencing containers, blobs, and metadata"); a scope takes up to 8."""
 PROJECT_MARK: Final = "@"
 """Starts the project part of a partition. No surface starts with it, so the parts stay unambiguous."""
 
@@ -91,6 +93,8 @@ def check_object_key(key: str) -> None:
         rule = "it starts or ends with a slash"
     elif any(segment in {"", ".", ".."} for segment in key.split("/")):
         rule = "it has an empty, '.' or '..' segment"
+    elif key.count("/") >= OBJECT_KEY_SEGMENTS:
+        rule = f"it has more than {OBJECT_KEY_SEGMENTS} segments"
     if rule:
         raise InvalidKey(
             f"The object key {key!a} is not allowed: {rule}.", fix="Use segments such as reports/2026/q1.pdf."

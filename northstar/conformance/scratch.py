@@ -17,7 +17,7 @@ from django.conf import settings
 
 from routing.snapshot import ResolvedRoute
 from storage.blob_guard import GuardedBlobs
-from storage.blobs import BlobRef
+from storage.blobs import Area, BlobRef
 from storage.documents import ATOMIC_OPERATIONS, Delete, Partition, Ref
 from storage.guard import GuardedDocuments, ServedBy
 from storage.keys import Scope
@@ -187,8 +187,9 @@ class BlobScratch:
             entry = self._journal.get(key)
             if entry is not None:
                 blobs = GuardedBlobs(**self._options(Scope(*orjson.loads(b"".join(entry.chunks)))))
-                for name in _keys(blobs):
-                    blobs.delete(name)
+                for area in Area:
+                    for name in _keys(blobs, area=area):
+                        blobs.delete(name, area=area)
                 self._journal.delete(key)
                 runs.add(key.partition(".")[0])
         return sorted(runs)
@@ -204,17 +205,17 @@ class _NotedBlobs(GuardedBlobs):
         super().__init__(**options)
         self._scratch = scratch
 
-    def _ref(self, key: str) -> BlobRef:
-        ref = super()._ref(key)
+    def _ref(self, key: str, area: Area = Area.OBJECTS) -> BlobRef:
+        ref = super()._ref(key, area)
         self._scratch.note(self.scope)
         return ref
 
 
-def _keys(blobs: GuardedBlobs, prefix: str = "") -> Iterator[str]:
+def _keys(blobs: GuardedBlobs, prefix: str = "", area: Area = Area.OBJECTS) -> Iterator[str]:
     """Yield all keys, also while they are deleted: a cursor is a key, which need not exist any more."""
     cursor: str | None = None
     while True:
-        page = blobs.list(prefix=prefix, cursor=cursor)
+        page = blobs.list(area=area, prefix=prefix, cursor=cursor)
         yield from [info.key for info in page.blobs]
         cursor = page.cursor
         if cursor is None:

@@ -14,7 +14,7 @@ from rest_framework.request import Request
 from northstar.errors import InvalidRequest, NorthstarError
 from northstar.problems import id_of, respond
 from storage.api.object_conditions import is_unchanged
-from storage.blobs import Blob, BlobInfo
+from storage.blobs import Blob, BlobEntry, BlobInfo
 from storage.errors import InvalidValue
 
 META_PREFIX: Final = "X-Meta-"
@@ -28,27 +28,24 @@ class RangeNotSatisfiable(InvalidRequest):
 
 
 class ObjectOut(BaseModel):
-    """A stored object. `etag` is without quotes; a file's `uri` names the place of its bytes."""
+    """A stored object. `etag` is without quotes; `sha256` is null for bytes that came past Northstar."""
 
     key: str
     uri: str
     size: int
-    sha256: str
+    sha256: str | None
     etag: str
     content_type: str
     metadata: dict[str, str]
-    created_at: datetime
     modified_at: datetime
 
 
 class ObjectItem(BaseModel):
-    """An object of a listing."""
+    """An object of a listing: what every backend lists without a request per object."""
 
     key: str
     size: int
-    sha256: str
     etag: str
-    content_type: str
     modified_at: datetime
 
 
@@ -65,9 +62,9 @@ def object_answer(info: BlobInfo) -> dict[str, Any]:
     return {name: getattr(info, name) for name in ObjectOut.model_fields}
 
 
-def item_answer(info: BlobInfo) -> dict[str, Any]:
+def item_answer(entry: BlobEntry) -> dict[str, Any]:
     """Return an object of a listing."""
-    return {name: getattr(info, name) for name in ObjectItem.model_fields}
+    return {name: getattr(entry, name) for name in ObjectItem.model_fields}
 
 
 def version_headers(info: BlobInfo) -> dict[str, str]:
@@ -87,7 +84,7 @@ def described(info: BlobInfo) -> dict[str, str]:
         "X-Content-Type-Options": "nosniff",
         "Content-Security-Policy": "sandbox; default-src 'none'",
         "Content-Disposition": content_disposition_header(as_attachment=True, filename=name) or "attachment",
-        "X-Checksum-Sha256": info.sha256,
+        **({"X-Checksum-Sha256": info.sha256} if info.sha256 else {}),
         **{META_PREFIX + name: _on_the_wire(value) for name, value in info.metadata.items()},
     }
 

@@ -30,7 +30,7 @@ from storage.api.object_answers import (
     version_headers,
 )
 from storage.api.object_conditions import announced_sha256, is_unchanged, range_applies, wanted_range, write_expectation
-from storage.blobs import Blob, BlobInfo, BlobPage
+from storage.blobs import ABSENT, Blob, BlobInfo, BlobPage
 from storage.cursors import seal, unseal
 from storage.kinds.object_store import ObjectStore
 
@@ -85,16 +85,17 @@ class ObjectsBase(DataView):
         return cast("ObjectStore", self.open("object_store"))
 
     def stored(self, key: str) -> tuple[BlobInfo, bool]:
-        """Store the request's body as it arrives; return what is stored, and whether it is new."""
+        """Store the request's body as it arrives; return what is stored, and whether it is certainly new."""
         _check_body(self.request)
         store = self.objects()
+        expect = write_expectation(self.request.META, lambda: store.head(key))
         try:
             info = store.put(
                 key,
                 self.chunks(),
                 content_type=_content_type(self.request),
                 metadata=metadata_of(self.request),
-                expect=write_expectation(self.request.META, lambda: store.head(key)),
+                expect=expect,
                 sha256=announced_sha256(self.request.META),
             )
         except AlreadyExists:
@@ -102,7 +103,7 @@ class ObjectsBase(DataView):
                 f"The object {key!a} exists, and If-None-Match asks that it does not.",
                 fix="Choose another key, or replace it with If-Match.",
             ) from None
-        return info, info.created_at == info.modified_at
+        return info, expect is ABSENT
 
     def opened(self, key: str) -> tuple[Blob, bool]:
         """Open the object, or the part that is asked for; return it, and whether it is a part. Raises NotFound."""
@@ -141,7 +142,7 @@ class ObjectView(ObjectsBase):
         parameters=_WRITE_HEADERS,
     )
     def put(self, request: Request, key: str) -> Response:  # noqa: ARG002
-        """Store the body as the object, streamed: whole or not at all. 201 when it is new, 200 when it replaces one."""
+        """Store the body as the object, streamed: whole or not at all. 201 when it had to be new, else 200."""
         info, is_new = self.stored(key)
         return Response(object_answer(info), status=201 if is_new else 200, headers=version_headers(info))
 
@@ -191,7 +192,7 @@ class ObjectsView(ObjectsBase):
     def get(self, request: Request) -> Response:  # noqa: ARG002
         """List objects in the byte order of their UTF-8 keys; with a delimiter, keys below it fold into prefixes."""
         found, next_cursor = self.listed(self.query(ListQuery))
-        return page([item_answer(info) for info in found.blobs], next_cursor, prefixes=found.prefixes)
+        return page([item_answer(entry) for entry in found.blobs], next_cursor, prefixes=found.prefixes)
 
 
 def _missing(key: str) -> NotFound:

@@ -1,28 +1,35 @@
 """Objects as plain files: `object_store/{tenant}/{env}/{surface}/blobs/{key}` holds an object's bytes and nothing else.
 
 Beside `blobs/` stand `meta/` (a JSON record per object), `shadow/` (objects whose literal path is impossible), `tmp/` (bytes
-on their way in) and `.lock`. Any number of processes may read and write. Nothing is kept open between calls, so a driver
-survives a fork, and folders that are moved or removed under it.
+on their way in), `uploads/` (all of these once more, for uploads that nobody has registered yet) and `.lock`. Any number of
+processes may read and write. Nothing is kept open between calls, so a driver survives a fork, and folders that are moved or
+removed under it.
 """
 
 import os
+import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import ClassVar, Final
 
+from storage.backends.blob_listing import first_floor
 from storage.backends.filesystem_config import FilesystemConfig, refuse_outside_lab, root_folder
 from storage.backends.local_files_folders import Folder, translated
-from storage.backends.local_files_listing import SortedWalk, SpelledWalk, first_floor, page
+from storage.backends.local_files_listing import SortedWalk, SpelledWalk, page
 from storage.backends.local_files_names import (
     BLOBS,
     SHADOW,
+    UPLOADS,
     data_place,
     file_uri,
+    home_folders,
+    homes_below,
     needs_shadow,
-    scope_folders,
     spell,
     unspell,
 )
@@ -32,16 +39,21 @@ from storage.backends.local_files_uploads import FileChunks, Upload
 from storage.blobs import (
     ABSENT,
     ANY,
+    Area,
     Blob,
+    BlobEntry,
     BlobExpect,
     BlobInfo,
     BlobLimits,
     BlobPage,
     BlobRef,
     ByteRange,
+    Grant,
+    Presigned,
     RangeRequest,
+    Swept,
 )
-from storage.errors import AlreadyExists, BackendUnavailable, NotFound, VersionConflict
+from storage.errors import AlreadyExists, BackendRejected, BackendUnavailable, NotFound, VersionConflict
 from storage.keys import Scope
 
 SWEEP_SECONDS: Final = 300
@@ -52,7 +64,9 @@ class LocalBlobs:
     """The blob contract over a local folder, in mode lab only. `storage.blobs.BlobDriver` says what each method promises."""
 
     Config: ClassVar = FilesystemConfig
-    limits: ClassVar[BlobLimits] = BlobLimits()
+    limits: ClassVar[BlobLimits] = BlobLimits(
+        presign=False, presign_post=False, presign_pins_type=False, presign_pins_size=False
+    )
 
     def __init__(self, config: FilesystemConfig, *, mode: str, epoch: int) -> None:
         refuse_outside_lab(mode)
@@ -61,7 +75,7 @@ class LocalBlobs:
         self._epoch = epoch
         self._closed = False
         self._folding: bool | None = None
-        self._swept: dict[Scope, float] = {}
+        self._swept: dict[tuple[Scope, Area], float] = {}
         self._sweeping = threading.Lock()
 
     def put(
@@ -77,10 +91,10 @@ class LocalBlobs:
     ) -> BlobInfo:
         failing = partial(translated, f"The object {ref.key!a} was not stored")
         with failing():
-            home = self._made(ref.scope)
+            home = self._made(ref)
         with home:
             with failing():
-                self._sweep_if_due(home, ref.scope)
+                self._sweep_if_due(home, ref)
                 upload = Upload(home, ref.key)
             with upload:
                 for chunk in chunks:  # what the caller's iterator raises is the caller's, and comes out unchanged
@@ -116,7 +130,7 @@ class LocalBlobs:
             record = Record(ref.key, self._in_shadow(home, ref.key, standing), (version, *before))
             home.publish(upload.tmp, upload.name, record)
             upload.published()
-        return self._info(ref.scope, record, version)
+        return self._info(ref, record, version)
 
     def _in_shadow(self, home: ScopeFolder, key: str, standing: Standing) -> bool:
         if standing.record and standing.version:
@@ -126,65 +140,86 @@ class LocalBlobs:
         return needs_shadow(key, folding=self._folding) or not home.is_free(key)
 
     def get(self, ref: BlobRef, wanted: RangeRequest | None = None) -> Blob | None:
-        with translated(f"The object {ref.key!a} could not be read"), self._entered(ref.scope) as home:
+        with translated(f"The object {ref.key!a} could not be read"), self._entered(ref.scope, ref.area) as home:
             found = home.opened(ref.key) if home else None
             if found is None:
                 return None
             record, version, fd = found
-            info = self._info(ref.scope, record, version)
+            info = self._info(ref, record, version)
         span = wanted.within(info.size) if wanted else ByteRange(0, info.size)
         return Blob(info, FileChunks(fd, span or ByteRange(0, 0)), span)
 
     def head(self, ref: BlobRef) -> BlobInfo | None:
-        with translated(f"The object {ref.key!a} could not be read"), self._entered(ref.scope) as home:
-            return self._described(home, ref.scope, ref.key) if home else None
+        with translated(f"The object {ref.key!a} could not be read"), self._entered(ref.scope, ref.area) as home:
+            found = home.current(ref.key) if home else None
+            return self._info(ref, *found) if found else None
 
     def delete(self, ref: BlobRef, *, expect: BlobExpect = ANY) -> bool:
-        with translated(f"The object {ref.key!a} was not deleted"), self._entered(ref.scope) as home:
+        with translated(f"The object {ref.key!a} was not deleted"), self._entered(ref.scope, ref.area) as home:
             if home is None:
                 _check_expectation(expect, None, ref.key)
                 return False
-            with home.locked(), home.tmp() as tmp:
-                standing = home.standing(ref.key)
-                _check_expectation(expect, standing.version, ref.key)
-                if standing.record is None or standing.version is None:
-                    home.forget(ref.key)
-                    return False
-                home.withdraw(tmp, standing.record)
-                return True
+            return _removed(home, ref.key, expect)
 
     def list(
-        self, scope: Scope, *, prefix: str = "", delimiter: str = "", limit: int = 1000, cursor: str | None = None
+        self,
+        scope: Scope,
+        *,
+        area: Area = Area.OBJECTS,
+        prefix: str = "",
+        delimiter: str = "",
+        limit: int = 1000,
+        cursor: str | None = None,
     ) -> BlobPage:
-        with translated("The objects could not be listed"), self._entered(scope) as home:
+        with translated("The objects could not be listed"), self._entered(scope, area) as home:
             if home is None:
                 return BlobPage(())
-            start, floor = prefix.encode(), first_floor(prefix, delimiter, cursor)
+            return _page(home, prefix=prefix, delimiter=delimiter, limit=limit, cursor=cursor)
 
-            def entries(top: bytes, path: bytes) -> Iterator[tuple[bytes, bool]]:
-                return home.entries((top, *path.split(b"/")[:-1]))
-
-            walks: list[SortedWalk | SpelledWalk] = [
-                SortedWalk(partial(entries, BLOBS), prefix=start, floor=floor),
-                SpelledWalk(partial(entries, SHADOW), prefix=start, floor=floor, spell=spell, unspell=unspell),
-            ]
-            describe = partial(self._described, home, scope)
-            return page(walks, describe, prefix=prefix, delimiter=delimiter, limit=limit)
-
-    def copy(self, source: BlobRef, target: BlobRef, *, expect: BlobExpect = ANY) -> BlobInfo:
+    def copy(
+        self,
+        source: BlobRef,
+        target: BlobRef,
+        *,
+        expect: BlobExpect = ANY,
+        source_etag: str | None = None,
+        content_type: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        sha256: str | None = None,
+    ) -> BlobInfo:
         blob = self.get(source)
         if blob is None:
             raise NotFound(f"There is no object {source.key!a} to copy.")
         info = blob.info
+        if source_etag not in {None, info.etag}:
+            getattr(blob.chunks, "close", int)()
+            raise VersionConflict(f"The object {source.key!a} to copy was replaced.", fix="Read it again.")
         return self.put(
             target,
             blob.chunks,
-            content_type=info.content_type,
-            metadata=info.metadata,
+            content_type=content_type or info.content_type,
+            metadata=info.metadata if metadata is None else metadata,
             expect=expect,
-            sha256=info.sha256,
+            sha256=sha256 or info.sha256,
             size=info.size,
         )
+
+    def presign(self, ref: BlobRef, grant: Grant) -> Presigned:  # noqa: ARG002 - the limits declare that it cannot
+        raise BackendRejected("A folder takes no presigned requests: Northstar serves them itself.")
+
+    def sweep(self, tenant: str, env: str, *, before: datetime) -> Swept:
+        self._refuse_closed()
+        uploads = parts = 0
+        with translated("The uploads could not be swept"), Folder.at(self._root_made(), durable=self._durable) as root:
+            for folders in homes_below(root, tenant, env):
+                with ScopeFolder(root.below(folders)) as home:
+                    parts += home.sweep()
+                    uploads += self._swept_uploads(home, before) if folders[-1] == UPLOADS else 0
+        return Swept(uploads, parts)
+
+    def _swept_uploads(self, home: ScopeFolder, before: datetime) -> int:
+        late = [entry.key for entry in _page(home).blobs if entry.modified_at < before]
+        return sum(_removed(home, key) for key in late)
 
     def prepare(self) -> None:
         with translated("The base folder could not be made"):
@@ -205,49 +240,81 @@ class LocalBlobs:
         if self._closed:
             raise BackendUnavailable("This store is closed.", fix="Open it again.")
 
-    def _made(self, scope: Scope) -> ScopeFolder:
-        self._refuse_closed()
+    def _root_made(self) -> Path:
         self._root.mkdir(parents=True, exist_ok=True)
-        with Folder.at(self._root, durable=self._durable) as root:
-            return ScopeFolder(root.below(scope_folders(scope), create=True))
+        return self._root
+
+    def _made(self, ref: BlobRef) -> ScopeFolder:
+        self._refuse_closed()
+        with Folder.at(self._root_made(), durable=self._durable) as root:
+            return ScopeFolder(root.below(home_folders(ref.scope, ref.area), create=True))
 
     @contextmanager
-    def _entered(self, scope: Scope) -> Iterator[ScopeFolder | None]:
+    def _entered(self, scope: Scope, area: Area) -> Iterator[ScopeFolder | None]:
         self._refuse_closed()
         try:
             with Folder.at(self._root, durable=self._durable) as root:
-                home = ScopeFolder(root.below(scope_folders(scope)))
+                home = ScopeFolder(root.below(home_folders(scope, area)))
         except FileNotFoundError:
             yield None  # nothing was ever written here
             return
         with home:
             yield home
 
-    def _sweep_if_due(self, home: ScopeFolder, scope: Scope) -> None:
+    def _sweep_if_due(self, home: ScopeFolder, ref: BlobRef) -> None:
         now = time.monotonic()
         with self._sweeping:
-            if now < self._swept.get(scope, now):
+            if now < self._swept.get((ref.scope, ref.area), now):
                 return
-            self._swept[scope] = now + SWEEP_SECONDS
-        with home.locked():
-            home.sweep()
+            self._swept[ref.scope, ref.area] = now + SWEEP_SECONDS
+        home.sweep()
 
-    def _described(self, home: ScopeFolder, scope: Scope, key: str) -> BlobInfo | None:
-        found = home.current(key)
-        return self._info(scope, *found) if found else None
-
-    def _info(self, scope: Scope, record: Record, version: Version) -> BlobInfo:
+    def _info(self, ref: BlobRef, record: Record, version: Version) -> BlobInfo:
+        place = data_place(record.key, shadow=record.shadow)
         return BlobInfo(
             key=record.key,
             size=version.generation.size,
             sha256=version.sha256,
             etag=version.etag,
             content_type=version.content_type,
-            uri=file_uri(self._root, scope, data_place(record.key, shadow=record.shadow)),
+            uri=file_uri(self._root, home_folders(ref.scope, ref.area), place),
             modified_at=version.modified_at,
-            created_at=version.created_at,
             metadata=version.metadata,
         )
+
+
+def _page(
+    home: ScopeFolder, *, prefix: str = "", delimiter: str = "", limit: int = sys.maxsize, cursor: str | None = None
+) -> BlobPage:
+    start, floor = prefix.encode(), first_floor(prefix, delimiter, cursor)
+
+    def entries(top: bytes, path: bytes) -> Iterator[tuple[bytes, bool]]:
+        return home.entries((top, *path.split(b"/")[:-1]))
+
+    walks: list[SortedWalk | SpelledWalk] = [
+        SortedWalk(partial(entries, BLOBS), prefix=start, floor=floor),
+        SpelledWalk(partial(entries, SHADOW), prefix=start, floor=floor, spell=spell, unspell=unspell),
+    ]
+    return page(walks, partial(_entry, home), prefix=prefix, delimiter=delimiter, limit=limit)
+
+
+def _entry(home: ScopeFolder, key: str) -> BlobEntry | None:
+    found = home.current(key)
+    if found is None:
+        return None
+    _, version = found
+    return BlobEntry(key, version.generation.size, version.etag, version.modified_at)
+
+
+def _removed(home: ScopeFolder, key: str, expect: BlobExpect = ANY) -> bool:
+    with home.locked(), home.tmp() as tmp:
+        standing = home.standing(key)
+        _check_expectation(expect, standing.version, key)
+        if standing.record is None or standing.version is None:
+            home.forget(key)
+            return False
+        home.withdraw(tmp, standing.record)
+        return True
 
 
 def _check_expectation(expect: BlobExpect, version: Version | None, key: str) -> None:

@@ -4,7 +4,8 @@ import heapq
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
-from storage.blobs import BlobInfo, BlobPage
+from storage.backends.blob_listing import common_prefix, past
+from storage.blobs import BlobEntry, BlobPage
 
 Entries = Callable[[bytes], Iterable[tuple[bytes, bool]]]
 """Given a folder's path ("" or ending in "/"): its entries as (name, is_folder), unsorted."""
@@ -86,36 +87,16 @@ class SpelledWalk:
                 yield key
 
 
-def first_floor(prefix: str, delimiter: str, cursor: str | None) -> bytes:
-    """Return the least key that may come after the cursor (an entry of the same listing), or the prefix."""
-    if cursor is None:
-        return prefix.encode()
-    if common_prefix(cursor, prefix, delimiter) == cursor:
-        return _past(cursor)
-    return cursor.encode() + b"\0"
-
-
-def common_prefix(key: str, prefix: str, delimiter: str) -> str | None:
-    """Return what the key folds into: itself up to the first delimiter after the prefix, or None."""
-    at = key.find(delimiter, len(prefix)) if delimiter else -1
-    return None if at < 0 else key[: at + len(delimiter)]
-
-
-def _past(folded: str) -> bytes:
-    path = folded.encode()
-    return path[:-1] + bytes([path[-1] + 1])  # the last byte of UTF-8 is never 0xff
-
-
 def page(
     walks: list[SortedWalk | SpelledWalk],
-    describe: Callable[[str], BlobInfo | None],
+    describe: Callable[[str], BlobEntry | None],
     *,
     prefix: str,
     delimiter: str,
     limit: int,
 ) -> BlobPage:
     """Return the first `limit` entries of the walks together. `describe` answers None for what is no object."""
-    blobs: list[BlobInfo] = []
+    blobs: list[BlobEntry] = []
     prefixes: list[str] = []
     last = ""
     floor = b""
@@ -135,7 +116,7 @@ def page(
             blobs.append(info)
             continue
         prefixes.append(folded)
-        floor = _past(folded)
+        floor = past(folded)
         for walk in walks:
             walk.floor = floor
     return BlobPage(tuple(blobs), tuple(prefixes))

@@ -3,18 +3,22 @@
 import hashlib
 import os
 import unicodedata
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Final, NamedTuple
 from urllib.parse import quote
 
-from storage.keys import Scope, escape
+from storage.backends.local_files_folders import Folder
+from storage.blobs import Area
+from storage.keys import PROJECT_MARK, Scope, escape
 
 KIND: Final = b"object_store"
 BLOBS: Final = b"blobs"
 SHADOW: Final = b"shadow"
 META: Final = b"meta"
 TMP: Final = b"tmp"
+UPLOADS: Final = b"uploads"
 LOCK: Final = b".lock"
 
 NAME_BYTES: Final = 255
@@ -31,9 +35,34 @@ class Place(NamedTuple):
 
 
 @lru_cache(maxsize=1024)
-def scope_folders(scope: Scope) -> tuple[bytes, ...]:
-    """Return the folders of a scope below the root, different for every two scopes."""
-    return (KIND, *(_folder_name(part) for part in scope.parts))
+def home_folders(scope: Scope, area: Area) -> tuple[bytes, ...]:
+    """Return the folders of a scope's area below the root, different for every two scopes and areas."""
+    home = (KIND, *(_folder_name(part) for part in scope.parts))
+    return (*home, UPLOADS) if area is Area.UPLOADS else home
+
+
+def homes_below(root: Folder, tenant: str, env: str) -> Iterator[tuple[bytes, ...]]:
+    """Yield the folders of every scope and area that this tenant and env have."""
+    for home in list(_surfaces(root, (KIND, _folder_name(tenant), _folder_name(env)))):
+        yield home
+        if UPLOADS in _names(root, home):
+            yield (*home, UPLOADS)
+
+
+def _surfaces(root: Folder, above: tuple[bytes, ...]) -> Iterator[tuple[bytes, ...]]:
+    for name in _names(root, above):
+        if name.startswith(PROJECT_MARK.encode()):
+            yield from ((*above, name, surface) for surface in _names(root, (*above, name)))
+        else:
+            yield (*above, name)
+
+
+def _names(root: Folder, folders: tuple[bytes, ...]) -> list[bytes]:
+    try:
+        with root.below(folders) as folder:
+            return [name for name, is_folder in folder.entries() if is_folder]
+    except FileNotFoundError:
+        return []
 
 
 def _folder_name(part: str) -> bytes:
@@ -92,7 +121,7 @@ def folded_twins(name: str) -> tuple[str, str]:
     return name.swapcase(), unicodedata.normalize("NFD", name)
 
 
-def file_uri(root: Path, scope: Scope, place: Place) -> str:
-    """Return the `file:` URI of an object's bytes."""
-    path = b"/".join((os.fsencode(root), *scope_folders(scope), *place.folders, place.name))
+def file_uri(root: Path, home: tuple[bytes, ...], place: Place) -> str:
+    """Return the `file:` URI of the bytes of an object in this home."""
+    path = b"/".join((os.fsencode(root), *home, *place.folders, place.name))
     return "file://" + quote(path)

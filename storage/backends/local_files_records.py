@@ -26,7 +26,6 @@ class Version:
     etag: str
     content_type: str
     metadata: Mapping[str, str]
-    created_at: datetime
     modified_at: datetime
     epoch: int
 
@@ -53,7 +52,7 @@ def new_version(
     epoch: int,
     previous: Version | None,
 ) -> Version:
-    """Return the version that follows `previous`: created when that one was, modified later than it by any clock."""
+    """Return the version that follows `previous`: modified later than it by any clock."""
     now = datetime.now(UTC)
     modified_at = max(now, previous.modified_at + _TICK) if previous else now
     return Version(
@@ -62,7 +61,6 @@ def new_version(
         etag=sha256[:_ETAG_SHARE] + secrets.token_hex(8),
         content_type=content_type,
         metadata=dict(metadata),
-        created_at=previous.created_at if previous else modified_at,
         modified_at=modified_at,
         epoch=epoch,
     )
@@ -85,7 +83,6 @@ def _plain(version: Version) -> dict[str, Any]:
         "etag": version.etag,
         "content_type": version.content_type,
         "metadata": version.metadata,
-        "created_at": version.created_at,
         "modified_at": version.modified_at,
         "epoch": version.epoch,
     }
@@ -115,7 +112,6 @@ def _version(plain: dict[str, Any]) -> Version:
         etag=plain["etag"],
         content_type=plain["content_type"],
         metadata=plain["metadata"],
-        created_at=datetime.fromisoformat(plain["created_at"]),
         modified_at=datetime.fromisoformat(plain["modified_at"]),
         epoch=plain["epoch"],
     )

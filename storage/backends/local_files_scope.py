@@ -226,13 +226,14 @@ class ScopeFolder:
             finally:
                 tmp.remove(name.encode())
 
-    def sweep(self) -> None:
-        """Remove what dead writers left in tmp/, and records of objects that never came to be. Needs the lock."""
-        with self.tmp() as tmp:
-            for name, is_folder in list(tmp.entries()):
-                if not is_folder and _is_stale(tmp, name):
-                    tmp.remove(name)
-                    self._forget_unborn(os.fsdecode(name).partition(".")[0])
+    def sweep(self) -> int:
+        """Remove what dead writers left in tmp/, and records of objects that never came to be; return how many files."""
+        with self.locked(), self.tmp() as tmp:
+            stale = [name for name, is_folder in list(tmp.entries()) if not is_folder and _is_stale(tmp, name)]
+            for name in stale:
+                tmp.remove(name)
+                self._forget_unborn(os.fsdecode(name).partition(".")[0])
+            return len(stale)
 
     def _forget_unborn(self, digest: str) -> None:
         try:

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Final, Self
 
+from storage.backends.blob_intake import check_announced
 from storage.backends.local_files_folders import Folder, Generation, translated, write_all
 from storage.backends.local_files_scope import ScopeFolder, tmp_name
 from storage.blobs import CHUNK_BYTES, ByteRange
-from storage.errors import BackendRejected, ChecksumMismatch
+from storage.errors import BackendRejected
 
 _CLOCK_STEPS: Final = (1, 1_000, 1_000_000, 2_000_000_000)
 """Nanoseconds: file systems keep times this finely; the last is FAT's."""
@@ -58,12 +59,7 @@ class Upload:
 
     def check(self, *, sha256: str | None, size: int | None) -> None:
         """Raise ChecksumMismatch when other bytes, or more or fewer, were announced."""
-        if size is not None and size != self.size:
-            raise ChecksumMismatch(f"{self.size} bytes came; {size} were announced.", fix="Send it again, whole.")
-        if sha256 is not None and sha256.lower() != self.sha256:
-            raise ChecksumMismatch(
-                f"The bytes that came have SHA-256 {self.sha256}; {sha256.lower()} was announced.", fix="Send it again."
-            )
+        check_announced(self.sha256, self.size, sha256=sha256, size=size)
 
     def settle(self) -> None:
         """Make the bytes and their time durable."""

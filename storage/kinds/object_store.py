@@ -100,21 +100,10 @@ class ObjectStore:
 
         `expect` is about the target. Raises NotFound naming the source, AlreadyExists or VersionConflict.
         """
-        if content_type is None and metadata is None:
-            return self._blobs.copy(source, target, expect=expect)
-        blob = self._blobs.get(source)
-        if blob is None:
-            raise NotFound(f"There is no object {source!a} to copy.")
-        info = blob.info
-        return self.put(
-            target,
-            blob.chunks,
-            content_type=content_type or info.content_type,
-            metadata=info.metadata if metadata is None else metadata,
-            expect=expect,
-            sha256=info.sha256,
-            size=info.size,
-        )
+        if content_type is not None:
+            check_media_type(content_type)
+        names = None if metadata is None else checked_metadata(metadata)
+        return self._blobs.copy(source, target, expect=expect, content_type=content_type, metadata=names)
 
     def move(self, source: str, target: str, *, expect: BlobExpect = ANY) -> BlobInfo:
         """Copy the object, then remove it under its old key: an interruption in between leaves both, never none.
@@ -126,7 +115,7 @@ class ObjectStore:
             raise NotFound(f"There is no object {source!a} to move.")
         if source == target:
             return info
-        moved = self._blobs.copy(source, target, expect=expect)
+        moved = self._blobs.copy(source, target, expect=expect, source_etag=info.etag)
         self._blobs.delete(source, expect=info.etag)
         return moved
 

@@ -21,6 +21,7 @@ from storage.backends.local_files import LocalBlobs
 from storage.backends.local_files_folders import translated
 from storage.backends.local_files_scope import ScopeFolder
 from storage.blob_guard import GuardedBlobs
+from storage.blobs import BlobRef
 from storage.errors import BackendRejected, BackendUnavailable
 from storage.guard import ServedBy
 from storage.keys import Scope
@@ -116,7 +117,7 @@ class TestFiles:
     def test_this_file_system_is_asked_whether_it_folds_names(self, blobs, home):
         put(blobs, "x")
         with LocalBlobs(FilesystemConfig(base_dir=str(home.parents[3])), mode=LAB, epoch=1)._made(
-            Scope("acme", "dev")
+            BlobRef(Scope("acme", "dev"), "x")
         ) as scope:
             folds = (home / "BLOBS").exists()
             assert scope.folds_names() == folds

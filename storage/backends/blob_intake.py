@@ -1,0 +1,60 @@
+"""The caller's chunks cut into parts of one size and hashed on the way, in the memory of one part."""
+
+from collections.abc import Iterable, Iterator
+from hashlib import sha256 as new_sha256
+
+from storage.errors import ChecksumMismatch
+
+
+class Intake:
+    """Reads a body part by part. `size` and `sha256` speak of what was read so far.
+
+    Whatever the caller's iterable raises comes out of `part` unchanged.
+    """
+
+    def __init__(self, chunks: Iterable[bytes], *, part_bytes: int) -> None:
+        self._chunks: Iterator[bytes] = iter(chunks)
+        self._part_bytes = part_bytes
+        self._rest = bytearray()
+        self._digest = new_sha256()
+        self.size = 0
+        self.ended = False
+        """Whether the last byte was read: known with the part that holds it."""
+
+    @property
+    def sha256(self) -> str:
+        """Lower-case hex."""
+        return self._digest.hexdigest()
+
+    def part(self) -> bytes:
+        """Return the next part: of the full size, but for the last, which is empty only when the whole body is."""
+        while (
+            len(self._rest) <= self._part_bytes and not self.ended
+        ):  # one byte more tells that this part is not the last
+            self._take()
+        part = bytes(self._rest[: self._part_bytes])
+        del self._rest[: self._part_bytes]
+        self._digest.update(part)
+        self.size += len(part)
+        return part
+
+    def _take(self) -> None:
+        chunk = next(self._chunks, None)
+        if chunk is None:
+            self.ended = True
+        else:
+            self._rest += chunk
+
+    def check(self, *, sha256: str | None, size: int | None) -> None:
+        """Raise ChecksumMismatch when what was read is not what was announced."""
+        check_announced(self.sha256, self.size, sha256=sha256, size=size)
+
+
+def check_announced(found_sha256: str, found_size: int, *, sha256: str | None, size: int | None) -> None:
+    """Raise ChecksumMismatch when other bytes, or more or fewer, were announced than came."""
+    if size is not None and size != found_size:
+        raise ChecksumMismatch(f"{found_size} bytes came; {size} were announced.", fix="Send it again, whole.")
+    if sha256 is not None and sha256.lower() != found_sha256:
+        raise ChecksumMismatch(
+            f"The bytes that came have SHA-256 {found_sha256}; {sha256.lower()} was announced.", fix="Send it again."
+        )
