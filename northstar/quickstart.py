@@ -22,7 +22,7 @@ from northstar.errors import AlreadyExists, Unauthenticated
 from northstar.modes import LAB, SYSTEM_TENANT, T_SYSTEM
 from routing import keys
 from routing.changes import Cause, RouteDraft, create_route, create_tenant
-from routing.keys import ACT_FOR_TENANTS, SCOPES, issue_key
+from routing.keys import ACT_FOR_TENANTS, OVERRIDE_LOCKS, SCOPES, issue_key
 from routing.models import LAB_DEPLOYMENT, ApiKey
 from routing.operations.relay import relay_outbox
 from routing.roles import ensure_groups
@@ -33,7 +33,7 @@ DEMO_TENANT: Final = "t_demo"
 DEFAULT_ENV: Final = "dev"
 CAUSE: Final = Cause("command:quickstart")
 OPERATOR_LABEL: Final = "quickstart operator"
-TENANT_SCOPES: Final = tuple(scope for scope in SCOPES if scope != ACT_FOR_TENANTS)
+TENANT_SCOPES: Final = tuple(scope for scope in SCOPES if scope not in {ACT_FOR_TENANTS, OVERRIDE_LOCKS})
 PASSWORD_LENGTH: Final = 20
 KEPT_FILE: Final = "quickstart.json"
 

@@ -9,7 +9,7 @@ from northstar.context import RequestContext
 from routing.policy import refuse_embedded
 from routing.resolve import ResolvedRoute, driver_config, resolve
 from storage.blob_guard import GuardedBlobs
-from storage.config import reveal
+from storage.config import BackendConfig, reveal
 from storage.guard import GuardedDocuments, ServedBy
 from storage.keys import Scope
 from storage.registry import BACKENDS, DOCUMENTS, EMBEDDED, KINDS, backends_for, driver_class, load
@@ -78,9 +78,22 @@ def _adapter(route: ResolvedRoute, mode: str) -> Adapter:
 
 def build_adapter(route: ResolvedRoute, mode: str) -> Adapter:
     """Build a driver of its own for a route, uncached. Raises as `open_store`."""
-    driver = driver_class(route.resource_kind, route.backend_type)
-    if BACKENDS[route.backend_type].backend_class == EMBEDDED:
-        refuse_embedded(route.backend_type, mode, backends_for(route.resource_kind, mode))
-    config = driver_config(route)
+    driver = _allowed_driver(route.resource_kind, route.backend_type, mode)
+    return _built(driver, driver_config(route), mode, route.revision)
+
+
+def adapter_for(resource_kind: str, backend_type: str, config: BackendConfig, *, mode: str) -> Adapter:
+    """Build a driver of its own for a config that is no route's yet. Raises as `open_store`."""
+    return _built(_allowed_driver(resource_kind, backend_type, mode), config, mode, 0)
+
+
+def _allowed_driver(resource_kind: str, backend_type: str, mode: str) -> Any:
+    driver = driver_class(resource_kind, backend_type)
+    if BACKENDS[backend_type].backend_class == EMBEDDED:
+        refuse_embedded(backend_type, mode, backends_for(resource_kind, mode))
+    return driver
+
+
+def _built(driver: Any, config: BackendConfig, mode: str, epoch: int) -> Adapter:
     secrets = tuple(reveal(getattr(config, name)) for name in sorted(config.secret_fields()) if getattr(config, name))
-    return Adapter(driver(config, mode=mode, epoch=route.revision), secrets)
+    return Adapter(driver(config, mode=mode, epoch=epoch), secrets)

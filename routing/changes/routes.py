@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from django.db import transaction
 
-from northstar.errors import AlreadyExists, FieldError, InvalidRequest, NotFound, VersionConflict
+from northstar.errors import AlreadyExists, FieldError, Forbidden, InvalidRequest, NotFound, VersionConflict
 from routing import audit
 from routing.admission import Admitted, RouteDraft, admit
 from routing.audit import Cause, route_subject, route_summary
@@ -83,11 +83,19 @@ def update_route(route_id: int, update: RouteUpdate, cause: Cause, *, expected_r
 
 
 def delete_route(route_id: int, cause: Cause, *, expected_revision: int | None = None) -> None:
-    """Remove a route; the data behind it stays where it is. Raises NotFound, VersionConflict or StrategyLocked."""
+    """Remove a route; the data behind it stays where it is.
+
+    Raises NotFound, VersionConflict, Forbidden (no right to switch) or StrategyLocked.
+    """
     with transaction.atomic():
         state = audit.lock()
         route = get_route(route_id)
         check_revision(route, expected_revision)
+        if not cause.may_switch:  # to delete and create again is to switch
+            raise Forbidden(
+                f"Deleting the route of resource_kind={route.resource_kind} takes its data out of reach.",
+                fix="Use an API key with the scope routes:switch.",
+            )
         pass_locks(state, Place.of(route), cause, reroutes=True)
         subject, before = route_subject(route), route_summary(route)
         route.delete()

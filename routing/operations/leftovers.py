@@ -34,7 +34,8 @@ def left_behind(route: ResolvedRoute, mode: str) -> Leftovers:
         return Leftovers(None, "", f"{kept} How much is unknown: {error.code}.")
     if count is None:
         return Leftovers(None, what, f"{kept} How much is unknown: {where}.")
-    return Leftovers(count, what, f"{kept} At least {count} {what} {where}.")
+    counted = what if count != 1 else what.removesuffix("s")
+    return Leftovers(count, what, f"{kept} At least {count} {counted} {where}.")
 
 
 def _count(route: ResolvedRoute, mode: str) -> tuple[int | None, str, str]:

@@ -7,26 +7,26 @@ import secrets
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 from django.conf import settings
 
 from northstar.errors import NorthstarError, NotFound, RateLimited
-from routing.resolve import snapshot
+from routing.resolve import driver_config, snapshot
 from routing.snapshot import ResolvedRoute
 from storage.blob_guard import GuardedBlobs
+from storage.config import BackendConfig
 from storage.documents import ABSENT, Ref
 from storage.errors import BackendRejected, BackendUnavailable
 from storage.guard import GuardedDocuments, ServedBy
 from storage.keys import Scope
-from storage.opening import Adapter, build_adapter
-from storage.registry import BLOBS, EMBEDDED, backend_named, kind_named
+from storage.opening import Adapter, adapter_for
+from storage.registry import BACKENDS, BLOBS, EMBEDDED, kind_named
 
 PROBE_SECONDS: Final = 10.0
 """A probe that takes longer has failed."""
@@ -60,8 +60,8 @@ class ProbeReport:
     error: str
     fix: str
     at: datetime
-    revision: int
-    """Of the route that was probed."""
+    revision: int = 0
+    """Of the route that was probed; 0 for a place that no route names."""
 
 
 def probe_route(route_id: int, *, seconds: float = PROBE_SECONDS) -> ProbeReport:
@@ -80,12 +80,32 @@ def begin_probe(route_id: int) -> "PendingProbe":
     if route is None:
         raise NotFound(f"There is no route {route_id}.")
     mode = now.modes[route.tenant_id]
-    return PendingProbe(route, mode)
+    return PendingProbe(lambda: _target_of(route, mode), route.revision)
 
 
-def probe_place(route: ResolvedRoute, mode: str, *, seconds: float = PROBE_SECONDS) -> ProbeReport:
-    """Probe the place of a route that need not be saved, as `probe_route` does. `mode` is its tenant's effective one."""
-    return PendingProbe(route, mode).report(seconds)
+def probe_target(
+    resource_kind: str, backend_type: str, config: BackendConfig, *, mode: str, seconds: float = PROBE_SECONDS
+) -> ProbeReport:
+    """Probe a place that no route names yet, as `probe_route` does; nothing is saved.
+
+    `config` is complete with its secrets and `mode` the tenant's effective one: what `routing.admission.admit` gives and takes.
+    """
+    return PendingProbe(lambda: _Target(resource_kind, backend_type, config, mode)).report(seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    resource_kind: str
+    backend_type: str
+    config: BackendConfig
+    mode: str
+
+    def adapter(self, config: BackendConfig) -> Adapter:
+        return adapter_for(self.resource_kind, self.backend_type, config, mode=self.mode)
+
+
+def _target_of(route: ResolvedRoute, mode: str) -> _Target:
+    return _Target(route.resource_kind, route.backend_type, driver_config(route), mode)
 
 
 @dataclass(slots=True)
@@ -104,13 +124,12 @@ class _Progress:
 class PendingProbe:
     """A probe under way in a thread of its own, so that a service that hangs holds up nobody for longer than it may."""
 
-    def __init__(self, route: ResolvedRoute, mode: str) -> None:
+    def __init__(self, target: "Callable[[], _Target]", revision: int = 0) -> None:
         if not _slots.acquire(blocking=False):
             raise RateLimited(f"{PROBES_AT_ONCE} probes are under way here.", fix="Try again when some have ended.")
-        self._at, self._revision, self._progress = datetime.now(UTC), route.revision, _Progress()
+        self._at, self._revision, self._progress = datetime.now(UTC), revision, _Progress()
         self._began = time.monotonic()
-        work = partial(_run, route, mode, self._progress)
-        self._thread = threading.Thread(target=work, name="northstar-probe", daemon=True)
+        self._thread = threading.Thread(target=_run, args=(target, self._progress), name="northstar-probe", daemon=True)
         self._thread.start()
 
     def report(self, seconds: float) -> ProbeReport:
@@ -125,9 +144,9 @@ class PendingProbe:
         return ProbeReport(False, steps, error.code, error.told(), error.fix, self._at, self._revision)
 
 
-def _run(route: ResolvedRoute, mode: str, progress: _Progress) -> None:
+def _run(target: Callable[[], _Target], progress: _Progress) -> None:
     try:
-        with _place(route, mode) as place:
+        with _place(target()) as place:
             _probe(place, progress)
         progress.finished = True
     except NorthstarError as error:
@@ -219,34 +238,35 @@ class _BlobPlace:
 
 
 @contextmanager
-def _place(route: ResolvedRoute, mode: str) -> Iterator[_Place]:
-    if backend_named(route.backend_type).backend_class != EMBEDDED:
-        yield _guarded(route, build_adapter(route, mode))  # its driver closes when nobody holds it
+def _place(target: _Target) -> Iterator[_Place]:
+    if BACKENDS[target.backend_type].backend_class != EMBEDDED:
+        yield _guarded(target, target.adapter(target.config))
         return
-    with _own_folder(Path(settings.NORTHSTAR_HOME) / (route.config.get("base_dir") or "")) as folder:
-        adapter = build_adapter(replace(route, config={**route.config, "base_dir": str(folder)}), mode)
+    with _own_folder(target.config) as folder:
+        adapter = target.adapter(target.config.model_copy(update={"base_dir": str(folder)}))
         try:
-            yield _guarded(route, adapter)
+            yield _guarded(target, adapter)
         finally:
             adapter.driver.close()
 
 
-def _guarded(route: ResolvedRoute, adapter: Adapter) -> _Place:
+def _guarded(target: _Target, adapter: Adapter) -> _Place:
     options: dict[str, Any] = {
         "scope": _SCOPE,
-        "served_by": ServedBy(0, 0, route.backend_type),
+        "served_by": ServedBy(0, 0, target.backend_type),
         "kind": METERED_AS,
         "secrets": adapter.secrets,
         "lease": adapter,
     }
-    if kind_named(route.resource_kind).primitive == BLOBS:
+    if kind_named(target.resource_kind).primitive == BLOBS:
         return _BlobPlace(GuardedBlobs(adapter.driver, **options))
     return _DocumentPlace(GuardedDocuments(adapter.driver, **options))
 
 
 @contextmanager
-def _own_folder(root: Path) -> Iterator[Path]:
-    """A folder below the route's root: its driver leaves empty folders and logs, which go with it."""
+def _own_folder(config: Any) -> Iterator[Path]:
+    """A folder below the root that the config names: its driver leaves empty folders and logs, which go with it."""
+    root = Path(settings.NORTHSTAR_HOME) / (config.base_dir or "")
     folder = root / f"{_FOLDER}{_new_key()}"
     try:
         yield folder

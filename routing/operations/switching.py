@@ -20,7 +20,7 @@ from routing.changes.switching import SwitchTarget
 from routing.differences import differences
 from routing.models import Route
 from routing.operations.leftovers import Leftovers, left_behind
-from routing.operations.probing import ProbeReport, probe_place
+from routing.operations.probing import ProbeReport, probe_target
 from routing.snapshot import resolved
 from storage.registry import driver_class
 
@@ -99,7 +99,7 @@ def _plan(route: Route, wanted: Callable[[Route], RouteUpdate], cause: Cause) ->
     if effect.may_move:
         refusals.ask(lambda: check_locks(Place.of(route), cause, reroutes=effect.reroutes))
     after = _after(effect, cause)
-    report = _probed(after) if effect.switches else None
+    report = refusals.ask(lambda: _probed(effect), enforced=False) if effect.switches else None
     return SwitchPlan(
         route.pk,
         route.revision,
@@ -115,24 +115,23 @@ def _plan(route: Route, wanted: Callable[[Route], RouteUpdate], cause: Cause) ->
 
 
 class _Refusals:
-    """What the change would be refused for, all of it: each question is asked, whatever the others answered."""
+    """What speaks against the change, all of it: each question is asked, whatever the others answered."""
 
     def __init__(self) -> None:
-        self._errors: list[NorthstarError] = []
+        self._blockers: list[Blocker] = []
 
-    def ask(self, question: Callable[[], T]) -> T | None:
+    def ask(self, question: Callable[[], T], *, enforced: bool = True) -> T | None:
         try:
             return question()
         except NorthstarError as error:
-            self._errors.append(error)
+            self._blockers.append(Blocker(error.code, error.detail, error.fix, enforced, error.errors, error.facts()))
             return None
 
     def blockers(self, report: ProbeReport | None = None) -> tuple[Blocker, ...]:
-        refused = [Blocker(one.code, one.detail, one.fix, True, one.errors, one.facts()) for one in self._errors]
         if report is None or report.ok:
-            return tuple(refused)
-        told = f"The target does not work: {report.error}"
-        return (*refused, Blocker(report.error_code, told, report.fix or PROBE_FIX, False))
+            return tuple(self._blockers)
+        failed = Blocker(report.error_code, f"The target does not work: {report.error}", report.fix or PROBE_FIX, False)
+        return (*self._blockers, failed)
 
 
 def _effect(route: Route, update: RouteUpdate) -> Effect:
@@ -148,9 +147,9 @@ def _after(effect: Effect, cause: Cause) -> Route:
     return after
 
 
-def _probed(route: Route) -> ProbeReport:
-    mode = route.tenant.effective_mode
-    return probe_place(resolved(route, mode), mode)
+def _probed(effect: Effect) -> ProbeReport:
+    route, target = effect.route, effect.admitted
+    return probe_target(route.resource_kind, target.backend_type, target.config, mode=route.tenant.effective_mode)
 
 
 def _left_behind(route: Route) -> Leftovers:

@@ -47,7 +47,7 @@ def log_in(client: Client, password: str = PASSWORD, **more: str):
 
 def code(secret: str, step: int = 0) -> str:
     """The authenticator's code of now, or of some steps later."""
-    return format_hotp_value(hotp_value(secret, int(time.time()) // 30 + step))
+    return str(format_hotp_value(hotp_value(secret, int(time.time()) // 30 + step)))
 
 
 def enrol(client: Client) -> tuple[str, list[str]]:

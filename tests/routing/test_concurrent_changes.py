@@ -4,9 +4,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 from django.db import connection
 
-from northstar.errors import VersionConflict
+from northstar.errors import StrategyLocked, VersionConflict
 from routing.audit import verify_chain
-from routing.changes import RouteUpdate, create_route, put_route, update_route
+from routing.changes import RouteUpdate, create_route, lock_route, put_route, update_route
 from routing.models import OutboxEntry, Route, RouteChange, SnapshotRevision
 from tests.routing.conftest import CAUSE, draft
 
@@ -49,3 +49,22 @@ def test_of_many_that_expect_one_revision_one_wins(own_database, acme):
 
     assert together(change).count(True) == 1
     assert RouteChange.objects.filter(action="ROUTE_UPDATED").count() == 1
+
+
+def test_no_switch_slips_in_behind_a_lock(own_database, acme):
+    route = create_route(draft(), CAUSE)
+
+    def work(number: int) -> None:
+        if number == THREADS - 1:
+            lock_route(route.pk, reason="freeze", until=None, cause=CAUSE)
+        for place in range(10):
+            try:
+                update_route(route.pk, RouteUpdate(config={"place": f"{number}-{place}"}), CAUSE)
+            except StrategyLocked:
+                return
+
+    together(work)
+    actions = list(RouteChange.objects.order_by("id").values_list("action", flat=True))
+    assert actions.count("ROUTE_LOCKED") == 1
+    assert actions[-1] == "ROUTE_LOCKED"
+    assert verify_chain().ok

@@ -3,19 +3,18 @@
 import socket
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from northstar.errors import NotFound, RateLimited
+from routing.admission import admit
 from routing.changes import RouteDraft, create_route
 from routing.keys import SCOPES
 from routing.models import Route, RouteChange
 from routing.operations import probing
-from routing.operations.probing import probe_place, probe_route
+from routing.operations.probing import probe_route, probe_target
 from routing.resolve import snapshot
-from routing.snapshot import resolved
 from storage.guard import GuardedDocuments, ServedBy
 from storage.opening import build_adapter
 from tests.commands.clouds import CLOUDS, config_of
@@ -95,22 +94,22 @@ def test_no_more_probes_than_may_are_under_way(acme, monkeypatch):
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_defect_of_a_driver_ends_as_a_report(acme, monkeypatch):
-    monkeypatch.delattr(VaultDocuments, "put")
+    monkeypatch.delattr(VaultDocuments, "__getattr__")  # a backend without operations
     report = probe_route(create_route(draft(), CAUSE).pk)
     assert (report.ok, report.error_code) == (False, "INTERNAL")
 
 
 def test_a_place_that_no_route_names_is_probed_and_nothing_is_saved(acme, lab):
-    place = resolved(create_route(files(), CAUSE), "lab")
     before = (Route.objects.count(), RouteChange.objects.count())
-    report = probe_place(replace(place, config={"base_dir": "tried"}), "lab")
+    admitted = admit(files(config={"base_dir": "tried"}), acme, None)
+    report = probe_target("tabular_store", admitted.backend_type, admitted.config, mode="lab")
     assert (report.ok, names(report)) == (True, STEPS)
-    assert list((lab / "tried").iterdir()) == []
     assert (Route.objects.count(), RouteChange.objects.count()) == before
 
 
 def test_a_place_that_the_mode_forbids_fails_its_probe(acme, lab):
-    report = probe_place(resolved(create_route(files(), CAUSE), "lab"), "saas")
+    admitted = admit(files(), acme, None)
+    report = probe_target("tabular_store", admitted.backend_type, admitted.config, mode="saas")
     assert (report.ok, report.error_code) == (False, "FORBIDDEN_BACKEND_CLASS")
     assert list(lab.glob(".probe-*")) == []
 

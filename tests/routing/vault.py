@@ -1,6 +1,5 @@
-"""A backend for tests of the control plane: it has a secret and a location, and keeps nothing for longer than a driver lives."""
+"""A backend for tests of the control plane: it has a secret and a location, and keeps documents in a folder."""
 
-from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from pydantic import Field
@@ -8,8 +7,10 @@ from pydantic import Field
 from northstar.errors import InvalidConfig
 from northstar.modes import LAB
 from routing.resolve import ResolvedRoute, driver_config
+from storage.backends.filesystem import FilesystemDocuments
+from storage.backends.filesystem_config import FilesystemConfig
 from storage.config import BackendConfig, Secret
-from storage.documents import Document, Fields, Limits, Page, Partition, Ref, Written
+from storage.documents import Limits
 from storage.errors import BackendUnavailable
 from storage.registry import CLOUD, DOCUMENTS, Backend
 
@@ -35,32 +36,24 @@ class VaultDocuments:
             raise InvalidConfig(f"The place is not allowed in mode {mode}.", fix="Choose another place.")
 
         self._place = config.place
-        self._documents: dict[str, Document] = {}
+        self._epoch = epoch
 
     def ping(self) -> None:
         """Answer, unless the place is one that cannot be reached."""
         if self._place == "unreachable":
             raise BackendUnavailable("The vault does not answer.")
 
-    def put(self, ref: Ref, fields: Fields, **_options: Any) -> Written:
-        """Keep a document, as all that follows for as long as the driver lives: what a probe needs."""
+    def __getattr__(self, operation: str) -> Any:
+        """Keep documents as the filesystem does, in a folder for each place."""
         self.ping()
-        written = Written(1, datetime.now(UTC))
-        self._documents[ref.key] = Document(ref, dict(fields), written.version, written.updated_at)
-        return written
-
-    def get(self, ref: Ref) -> Document | None:
-        return self._documents.get(ref.key)
-
-    def scan(self, _collection: str, _partition: Partition, **_options: Any) -> Page:
-        return Page(tuple(self._documents.values()))
-
-    def delete(self, ref: Ref, **_options: Any) -> bool:
-        self.ping()
-        return self._documents.pop(ref.key, None) is not None
+        config = FilesystemConfig(base_dir=f"vault/{self._place}", durability="none")
+        self._files = FilesystemDocuments(config, mode=LAB, epoch=self._epoch)
+        return getattr(self._files, operation)
 
     def close(self) -> None:
-        """Nothing was opened."""
+        """Close what was opened."""
+        if "_files" in vars(self):
+            self._files.close()
 
 
 class WeakDocuments(VaultDocuments):

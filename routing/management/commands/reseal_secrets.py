@@ -27,11 +27,11 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, **options: Any) -> None:
         if options["dry_run"]:
             sealed = Route.objects.exclude(sealed_secrets="").values_list("sealed_secrets", flat=True)
-            self.stdout.write(f"{sum(not is_current(text) for text in sealed)} routes would be sealed again.")
-            self.stdout.write(f"{len(outdated_factors())} second factors would be sealed again.")
+            routes, factors = sum(not is_current(text) for text in sealed), len(outdated_factors())
+            self.stdout.write(f"{routes} routes and {factors} second factors would be sealed again.")
             return
         try:
-            self.stdout.write(f"{reseal_routes(CAUSE)} routes were sealed again.")
-            self.stdout.write(f"{reseal_factors()} second factors were sealed again.")
+            routes, factors = reseal_routes(CAUSE), reseal_factors()
+            self.stdout.write(f"{routes} routes and {factors} second factors were sealed again.")
         except NorthstarError as error:
             raise refused(error) from None
