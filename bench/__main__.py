@@ -24,6 +24,7 @@ BENCHMARKS: Final = {
     "appends": "bench.appends",
     "listings": "bench.listings",
     "objects": "bench.objects",
+    "propagation": "bench.propagation",
     "clouds": "bench.clouds",
 }
 """Modules with a `run(home, size)` that returns the table's rows; imported when Django stands."""

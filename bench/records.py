@@ -1,6 +1,8 @@
 """What route, context and guard add to a record's get and put: the table through the one door against its bare driver."""
 
+from collections.abc import Callable, Sequence
 from typing import Any, Final
+from unittest.mock import patch
 
 from bench.harness import Plan, Result, Side, Size, compare, timed
 from bench.home import CONTEXT, Home
@@ -40,7 +42,27 @@ def run(_home: Home, size: Size) -> list[Result]:
         compare(
             "record put", Side("open_store().upsert", timed(put)), Side("driver.put", timed(bare_put)), PLANS[size]
         ),
+        compare(
+            "record get / unmetered",
+            Side("open_store().get", timed(get)),
+            Side("the same, nothing counted", _unmetered(timed(get))),
+            PLANS[size],
+        ),
     ]
+
+
+def _unmetered(run_calls: Callable[[int], Sequence[float]]) -> Callable[[int], Sequence[float]]:
+    """The same calls by a guard that counts nothing."""
+
+    def run_uncounted(calls: int) -> Sequence[float]:
+        with patch("storage.guard.record", _nothing):
+            return run_calls(calls)
+
+    return run_uncounted
+
+
+def _nothing(**_facts: Any) -> None:
+    return None
 
 
 class _Keys:

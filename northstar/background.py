@@ -1,11 +1,11 @@
 """What a server process does beside its requests, in threads of its own: begun with the first request, ended with the process."""
 
-import atexit
 import logging
 import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from multiprocessing.util import Finalize
 from time import monotonic
 from typing import Final
 
@@ -140,7 +140,8 @@ def start_background(role: str) -> Background:
                 background = Background(role)
                 background.start()
                 _current = background
-                atexit.register(stop_background)  # a worker of another server ends without telling us
+                # A worker of another server ends without telling us; where it is multiprocessing's child, without atexit too.
+                Finalize(None, stop_background, exitpriority=0)
     return _current
 
 

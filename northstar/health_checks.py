@@ -1,16 +1,19 @@
-"""What `doctor` asks of a running deployment: probes, processes, Redis, prices."""
+"""What `doctor` asks of a running deployment: probes, processes, Redis, prices, second factors."""
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Final
 
+from allauth.mfa.models import Authenticator
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.db.models import Max
 
 from northstar.background import STREAMS
 from northstar.errors import InvalidConfig
 from northstar.findings import ERROR, WARNING, Finding
 from northstar.notices import redis_failure
+from northstar.second_factor.rule import is_required
 from routing.costs import OLD_AFTER_DAYS, Price, price_table
 from routing.health_models import RouteHealth
 from routing.models import Route, RouteChange, SnapshotRevision
@@ -89,9 +92,27 @@ def prices() -> Iterator[Finding]:
             )
 
 
+def second_factors() -> Iterator[Finding]:
+    """Staff without a second factor, where the rule holds: whoever has the password may enrol one."""
+    if not is_required():
+        return
+    lacking = (
+        get_user_model()
+        .objects.filter(is_staff=True, is_active=True)
+        .exclude(authenticator__type=Authenticator.Type.TOTP)
+    )
+    for name in lacking.order_by("username").values_list("username", flat=True):
+        yield Finding(
+            WARNING,
+            f"user {name}",
+            "This member of the staff has no second factor yet: whoever knows the password can enrol one.",
+            "Have that person log in to the admin and enrol, or make the account inactive.",
+        )
+
+
 def _is_old(price: Price) -> bool:
     age = price.age_days()
     return age is None or age > OLD_AFTER_DAYS
 
 
-HEALTH_CHECKS: Final[tuple[Callable[[], Iterator[Finding]], ...]] = (probes, processes, redis, prices)
+HEALTH_CHECKS: Final[tuple[Callable[[], Iterator[Finding]], ...]] = (probes, processes, redis, prices, second_factors)

@@ -1,5 +1,6 @@
 """What Prometheus may scrape: requests by method, route and status, besides the stores' own meters."""
 
+import os
 import time
 from collections.abc import Callable
 from hmac import compare_digest
@@ -8,7 +9,8 @@ from typing import Final
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from prometheus_client import CONTENT_TYPE_LATEST, Counter, Histogram, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from northstar.errors import Unauthenticated
 from northstar.problems import id_of, respond
@@ -35,10 +37,21 @@ class Measured:
 
 
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Answer the meters of this process. Where NORTHSTAR_METRICS_TOKEN is set, it must be sent as a bearer token."""
+    """Answer the meters of this process; where PROMETHEUS_MULTIPROC_DIR is set, those of all processes that share the folder.
+
+    Where NORTHSTAR_METRICS_TOKEN is set, it must be sent as a bearer token.
+    """
     token = settings.NORTHSTAR_METRICS_TOKEN
     given = request.META.get("HTTP_AUTHORIZATION", "")
     if token and not compare_digest(given.encode("utf-8", "replace"), f"Bearer {token}".encode()):
         error = Unauthenticated("The metrics need their token.", fix="Send NORTHSTAR_METRICS_TOKEN as a bearer token.")
         return respond(error, id_of(request))
-    return HttpResponse(generate_latest(), content_type=CONTENT_TYPE_LATEST)
+    return HttpResponse(generate_latest(_registry()), content_type=CONTENT_TYPE_LATEST)
+
+
+def _registry() -> CollectorRegistry:
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return REGISTRY
+    shared = CollectorRegistry()
+    MultiProcessCollector(shared)  # type: ignore[no-untyped-call]  # the library has no types here
+    return shared

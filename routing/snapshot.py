@@ -21,6 +21,9 @@ from storage.registry import BACKENDS, EMBEDDED
 
 logger = logging.getLogger(__name__)
 
+OUTAGE_POLLS: Final = 20
+"""How many times rarer a database that is away is asked: whoever asks waits for it, and is a request."""
+
 RouteKey = tuple[str, str, str, str | None]
 """resource kind, tenant, env, project."""
 
@@ -149,7 +152,7 @@ class SnapshotCache:
                 "The routes could not be loaded: the control-plane database does not answer.",
                 fix="Check DATABASE_URL and run `python manage.py migrate`.",
             ) from error
-        self.next_check = monotonic() + settings.NORTHSTAR_SNAPSHOT_POLL_SECONDS
+        self.next_check = monotonic() + OUTAGE_POLLS * settings.NORTHSTAR_SNAPSHOT_POLL_SECONDS
         if not connection.in_atomic_block:
             connection.close_if_unusable_or_obsolete()
         if not self._outage:

@@ -3,6 +3,7 @@
 What is counted per route is taken from here at intervals (`routing.operations.usage`); a crash loses what was counted since.
 """
 
+import logging
 import threading
 from bisect import bisect_left
 from collections import Counter
@@ -34,7 +35,9 @@ LATENCY_SECONDS: Final = tuple(
 )
 """Upper bounds of the histogram that each route has, from 10 µs to 20 s; one more place takes what is slower."""
 
-_log = structlog.get_logger("northstar.store")
+_LOGGER: Final = "northstar.store"
+_log = structlog.get_logger(_LOGGER)
+_logger = logging.getLogger(_LOGGER)
 
 
 class _Meters(NamedTuple):
@@ -137,7 +140,8 @@ def record(
         meters.stored.inc()
     else:
         OPERATIONS.labels(kind, backend, operation, outcome).inc()
-    _log.debug("store_operation", kind=kind, backend=backend, tenant=tenant, operation=operation, outcome=outcome)
+    if _logger.isEnabledFor(logging.DEBUG):  # structlog would find out only after most of its work
+        _log.debug("store_operation", kind=kind, backend=backend, tenant=tenant, operation=operation, outcome=outcome)
     if route_id:
         route_meters.count(route_id, seconds, used, _failure(operation, outcome, error))
 

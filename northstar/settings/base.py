@@ -122,6 +122,10 @@ POOL_SPARE: Final = 16
 """Connections for the threads besides those of requests: streams, the relay."""
 
 
+DATABASE_WAIT_SECONDS: Final = 3
+"""For a connection: with one per thread a wait means that the database is away, and requests that go on without it wait too."""
+
+
 def database(address: str) -> dict[str, Any]:
     """Return Django's settings for a database URL; without one, SQLite below NORTHSTAR_HOME."""
     if not address:
@@ -131,7 +135,7 @@ def database(address: str) -> dict[str, Any]:
     if chosen["ENGINE"] == "django.db.backends.sqlite3":
         return {**chosen, "OPTIONS": SQLITE_OPTIONS, "CONN_MAX_AGE": None}
     # A thread may keep its connection until its next request: fewer connections than threads would make requests wait.
-    pool = {"min_size": 1, "max_size": NORTHSTAR_WEB_THREADS + POOL_SPARE, "timeout": 10}
+    pool = {"min_size": 1, "max_size": NORTHSTAR_WEB_THREADS + POOL_SPARE, "timeout": DATABASE_WAIT_SECONDS}
     return {**chosen, "OPTIONS": {"pool": pool, **chosen.get("OPTIONS", {})}}
 
 

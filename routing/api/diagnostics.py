@@ -1,6 +1,7 @@
 """Diagnostics over REST: how routes do, what they used, what that costs, and which process knows which revision."""
 
 from datetime import date
+from decimal import Decimal
 from typing import Any, ClassVar
 
 from drf_spectacular.utils import extend_schema
@@ -119,7 +120,7 @@ def _latency(totals: RouteTotals) -> dict[str, float] | None:
 def _cost(cost: Estimate) -> dict[str, Any]:
     return {
         "currency": cost.currency,
-        "amount": None if cost.amount is None else f"{cost.amount:f}",
+        "amount": None if cost.amount is None else _decimal(cost.amount),
         "lines": [_line(line) for line in cost.lines],
         "note": cost.reason,
     }
@@ -131,13 +132,17 @@ def _line(line: Line) -> dict[str, Any]:
         "measure": price.measure,
         "count": line.count,
         "per": price.per,
-        "price": f"{price.price:f}",
-        "amount": f"{line.amount:f}",
+        "price": _decimal(price.price),
+        "amount": _decimal(line.amount),
         "terms": price.terms,
         "source": price.source,
         "source_date": price.date,
         "confidence": price.confidence,
     }
+
+
+def _decimal(amount: Decimal) -> str:
+    return f"{amount.normalize():f}"
 
 
 def _answering() -> dict[str, Any]:

@@ -14,10 +14,11 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 WITHIN_SECONDS = 120
 ROWS = {
     "resolution": ["resolve / dict", "resolve / LocMem", "resolve / ORM"],
-    "records": ["record get", "record put"],
+    "records": ["record get", "record put", "record get / unmetered"],
     "appends": ["append, 32 writers", "append, 1 writer"],
     "listings": ["list 100 at the end", "list 100 in the middle"],
     "objects": ["1 KiB PUT / same promise", "1 KiB PUT / write in place"],
+    "propagation": ["known in 4 processes"],
     "clouds": [
         *("DynamoDB get", "DynamoDB put", "DynamoDB put / same"),
         *("DynamoDB increment", "DynamoDB increment / same"),

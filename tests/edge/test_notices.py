@@ -81,7 +81,7 @@ def test_another_deployment_on_the_same_redis_hears_nothing(redis_url):
 
 def test_nobody_waits_for_a_redis_that_is_away(caplog):
     with process(f"redis://127.0.0.1:{free_port()}/0") as notices:
-        notices.on("news", str)
+        notices.on("news", Heard().take)
         notices.listen()
         for number in range(1000):
             notices.send("news", f"{number}")

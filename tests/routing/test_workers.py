@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from tests.server import Running
@@ -98,6 +99,19 @@ def test_without_redis_a_change_reaches_all_workers_by_polling(workers):
         assert switcher.switch(1) == http.client.OK
         known = seen_by_all(server, before + 1)
         assert (len(known), set(known.values())) == (WORKERS, {before + 1})
+
+
+def test_workers_that_end_withdraw_and_keep_what_they_counted(workers, postgres_url):
+    with workers(NORTHSTAR_REPORT_SECONDS=NEVER) as server:
+        seen_by_all(server, 0)
+        for number in range(8):
+            assert (
+                server.request("PUT", f"/api/v1/storage/tables/t/records/{number}", {"data": {}})[0] == http.client.OK
+            )
+    with psycopg.connect(postgres_url) as connection:
+        assert connection.execute("SELECT count(*) FROM routing_serverprocess").fetchone() == (0,)
+        counted = "SELECT sum(amount) FROM routing_routeusage WHERE measure = 'documents_written'"
+        assert connection.execute(counted).fetchone() == (8,)
 
 
 def test_no_request_fails_during_two_hundred_switches_while_redis_goes_and_comes_back(workers):

@@ -33,7 +33,7 @@ READABLE = 0o005
 def postgres_in(program: Path) -> Iterator[Server]:
     """Run the PostgreSQL that is installed in a folder, over an empty cluster that is gone afterwards."""
     user = pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else None
-    with tempfile.TemporaryDirectory(prefix="northstar-postgres-") as folder:
+    with tempfile.TemporaryDirectory(prefix="northstar-postgres-", dir=_shared_folder()) as folder:
         home = Path(folder)
         if user is not None:
             os.chown(home, user, user)
@@ -49,9 +49,19 @@ def postgres_in(program: Path) -> Iterator[Server]:
             yield server
 
 
+def _shared_folder() -> str:
+    """Where temporary files lie that another user is to reach."""
+    usual = Path(tempfile.gettempdir()).resolve()
+    return str(usual) if _is_open(usual) else "/tmp"
+
+
+def _is_open(folder: Path) -> bool:
+    return all(one.stat().st_mode & READABLE == READABLE for one in (folder, *folder.parents))
+
+
 def _readable(program: Path, home: Path) -> Path:
     """Return the program where anybody may run it: below a folder that only root enters, it is copied."""
-    if all(folder.stat().st_mode & READABLE == READABLE for folder in (program, *program.parents)):
+    if _is_open(program):
         return program
     return Path(shutil.copytree(program, home / "program", symlinks=True))
 
