@@ -119,7 +119,7 @@ def _registry(options: dict[str, Any]) -> RoutingRegistryStore:
     try:
         return open_registry()
     except NoRouteConfigured as error:
-        fix = "Say where the registry is with --backend and --config; docs/recovery.md has an example for each backend."
+        fix = "Say where the registry is with --backend and --config; docs/recovery.md shows how."
         raise NoRouteConfigured(error.detail, fix=fix) from None
 
 

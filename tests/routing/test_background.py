@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from storage.registry import KINDS
 from tests.server import Running, running_server
 
 pytestmark = pytest.mark.server
@@ -34,7 +35,7 @@ def wait_for(server: Running, condition: Callable[[dict[str, Any]], bool]) -> di
 def test_a_server_probes_all_routes_and_says_that_it_is_there(tmp_path):
     with running_server(tmp_path, NORTHSTAR_REPORT_SECONDS="0.2") as server:
         told = wait_for(server, lambda told: all(item["health"] == "ok" for item in told["items"]))
-        assert len(told["items"]) == 9
+        assert len(told["items"]) == 3 * len(KINDS)
         (process,) = wait_for(server, lambda told: len(told["processes"]) == 1)["processes"]
         assert (process["role"], process["name"]) == ("streams", told["answered_by"]["name"])
     with sqlite3.connect(tmp_path / "northstar.sqlite3") as database:
