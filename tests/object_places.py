@@ -4,11 +4,13 @@ What asks for these places are the tests of every backend: objects over REST, fl
 """
 
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any, Final
 
 import pytest
 
-from storage.registry import BACKENDS, BLOBS
+from northstar.modes import LAB
+from storage.registry import BACKENDS, BLOBS, driver_class
 
 Config = dict[str, Any]
 
@@ -26,5 +28,9 @@ OBJECT_CLOUDS: Final = OBJECT_BACKENDS[1:]
 
 
 def object_config(request: pytest.FixtureRequest, backend: str) -> Config:
-    """Return a route's config for a new place on the backend's test server; its bucket or container exists."""
-    return _PLACES[backend](request)
+    """Return a route's config for a new place on the backend's test server, where its bucket or container exists."""
+    config = _PLACES[backend](request)
+    driver = driver_class("object_store", backend)
+    with closing(driver(driver.Config.model_validate(config), mode=LAB, epoch=1)) as opened:
+        opened.prepare()
+    return config
