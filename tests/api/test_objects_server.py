@@ -31,6 +31,13 @@ def server(tmp_path_factory):
 
 
 @pytest.fixture
+def fresh_server(tmp_path):
+    """A server that no other backend has given memory before."""
+    with running_server(tmp_path / "fresh") as running:
+        yield running
+
+
+@pytest.fixture
 def no_x(server):
     """Start without the object."""
     server.request("DELETE", X)
@@ -128,7 +135,8 @@ def holds_open(pid, ending):
 
 class TestMemory:
     @pytest.mark.parametrize("backend", OBJECT_BACKENDS)
-    def test_256_mib_in_and_out_add_less_than_32_mib(self, server, request, backend):
+    def test_256_mib_in_and_out_add_less_than_32_mib(self, fresh_server, request, backend):
+        server = fresh_server
         headers = routed(server, backend, object_config(request, backend))
         piece = bytes(range(256)) * 4096
         digest = digest_of(piece for _ in range(SIZE_MIB))
