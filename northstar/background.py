@@ -2,6 +2,7 @@
 
 import logging
 import os
+import random
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,24 +20,30 @@ from northstar.propagation import hear_changes
 from routing.operations.health import probe_due_routes
 from routing.operations.processes import report_process, withdraw_process
 from routing.operations.relay import Relay, start_relay
+from routing.operations.sweeping import SWEPT_EVERY, sweep_in_turn
 from routing.operations.usage import flush_usage, forget_old_usage
 
 WEB: Final = "web"
 """Answers requests only."""
 STREAMS: Final = "streams"
-"""Also relays the outbox and probes routes; there must be one such process, and may be several."""
+"""Also relays the outbox, probes routes and sweeps uploads; there must be one such process, and may be several."""
 STOP_SECONDS: Final = 2.0
 DAY_SECONDS: Final = 86_400.0
 DUE_EVERY_SECONDS: Final = 5.0
+SWEEP_WITHIN_SECONDS: Final = 3600.0
+"""Processes that start together do not sweep together."""
 
 logger = logging.getLogger(__name__)
 
 
 class Periodic:
-    """A thread that does one job again and again, the first time at once. A job that a failing database stops goes on later."""
+    """A thread that does one job again and again, the first time after a while or at once.
 
-    def __init__(self, name: str, job: Callable[[], object], seconds: float) -> None:
-        self._job, self._seconds = job, seconds
+    A job that a failing database stops goes on later.
+    """
+
+    def __init__(self, name: str, job: Callable[[], object], seconds: float, *, first_after: float = 0.0) -> None:
+        self._job, self._seconds, self._first_after = job, seconds, first_after
         self._stopping = threading.Event()
         self._failing = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -54,6 +61,7 @@ class Periodic:
         self._thread.join(seconds)
 
     def _run(self) -> None:
+        self._stopping.wait(self._first_after)
         while not self._stopping.is_set():
             self._once()
             self._stopping.wait(self._seconds)
@@ -85,6 +93,8 @@ class Background:
         self.jobs.append(Periodic("northstar-report", _Report(self.role), settings.NORTHSTAR_REPORT_SECONDS))
         if self.role == STREAMS:
             self.relay = start_relay()
+            first = random.uniform(0, SWEEP_WITHIN_SECONDS)  # noqa: S311 - spreads work, and is no secret
+            self.jobs.append(Periodic("northstar-sweep", sweep_in_turn, SWEPT_EVERY.total_seconds(), first_after=first))
             if settings.NORTHSTAR_PROBE_SECONDS:
                 seconds = min(DUE_EVERY_SECONDS, settings.NORTHSTAR_PROBE_SECONDS)
                 self.jobs.append(Periodic("northstar-probes", probe_due_routes, seconds))

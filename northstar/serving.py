@@ -18,6 +18,7 @@ from granian.server.embed import Server
 from northstar.asgi import application
 from northstar.background import STREAMS, start_background, stop_background
 from northstar.bridge import THREAD_NAME
+from northstar.memory import give_large_blocks_back
 from storage.api.sse import close_streams
 from storage.opening import close_adapters
 
@@ -40,6 +41,7 @@ def serve(host: str, port: int, *, on_listening: Callable[[], Any], stop_at_eof:
     of the pipe then takes its server along, even when it is killed. Raises PortTaken.
     """
     _check_port(host, port)
+    give_large_blocks_back()
     start_background(STREAMS)
     try:
         finished = asyncio.run(_run(host, port, on_listening, stop_at_eof=stop_at_eof)) and _web_threads_ended()

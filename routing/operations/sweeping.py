@@ -1,0 +1,86 @@
+"""Sweeping: uploads that nobody registered, and parts of writes that died, are removed from every object route.
+
+The rule: a presigned URL lives at most 7 days, and an upload is never older than its URL. So an upload that came more than 7
+days ago has terms that are over, and only such a one is removed, `older_than` after that.
+"""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from django.core.cache import cache
+
+from northstar.errors import NorthstarError
+from routing.resolve import snapshot
+from routing.snapshot import ResolvedRoute
+from storage.blob_guard import GuardedBlobs
+from storage.blobs import Swept
+from storage.guard import ServedBy
+from storage.keys import Scope
+from storage.kinds.uploads import LONGEST_SECONDS
+from storage.opening import build_adapter
+from storage.registry import BLOBS, KINDS
+
+OLDER_THAN: Final = timedelta(hours=24)
+URL_LIFE: Final = timedelta(seconds=LONGEST_SECONDS)
+SWEPT_EVERY: Final = timedelta(days=1)
+"""A sweep lists what a tenant has on its way in: cheap, but not free. Nothing is lost by waiting a day."""
+_TURN: Final = "northstar.sweep"
+_NOTHING: Final = Swept()
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class RouteSweep:
+    """What was swept behind one route, or why it could not be."""
+
+    route: ResolvedRoute
+    swept: Swept = _NOTHING
+    error: NorthstarError | None = None
+
+
+def sweep_routes(*, older_than: timedelta = OLDER_THAN, dry_run: bool = False) -> Iterator[RouteSweep]:
+    """Sweep behind each enabled object route, or only count what that would remove. One failure holds up no other route."""
+    before = datetime.now(UTC) - URL_LIFE - older_than
+    now = snapshot()
+    for route in sorted(now.routes.values(), key=lambda route: route.id):
+        if KINDS[route.resource_kind].primitive == BLOBS:
+            yield _swept(route, now.modes[route.tenant_id], before, dry_run=dry_run)
+
+
+def _swept(route: ResolvedRoute, mode: str, before: datetime, *, dry_run: bool) -> RouteSweep:
+    try:
+        blobs = blobs_of(route, mode)
+        return RouteSweep(route, blobs.sweep(before=before, dry_run=dry_run))
+    except NorthstarError as error:
+        return RouteSweep(route, error=error)
+
+
+def blobs_of(route: ResolvedRoute, mode: str) -> GuardedBlobs:
+    """Open a route's objects by a driver of their own, which closes when nobody holds them. Raises as `build_adapter`."""
+    adapter = build_adapter(route, mode)
+    return GuardedBlobs(
+        adapter.driver,
+        scope=Scope(route.tenant_id, route.env, route.project_id),
+        served_by=ServedBy(route.id, route.revision, route.backend_type),
+        kind=route.resource_kind,
+        secrets=adapter.secrets,
+        lease=adapter,
+    )
+
+
+def sweep_in_turn() -> None:
+    """Sweep all routes and log what was removed and what failed, unless another process that shares the cache does so today."""
+    if cache.add(_TURN, True, timeout=SWEPT_EVERY.total_seconds() / 2):
+        for one in sweep_routes():
+            _log(one)
+
+
+def _log(one: RouteSweep) -> None:
+    if one.error:
+        logger.warning("Route %s was not swept: %s: %s", one.route.id, one.error.code, one.error.detail)
+    elif one.swept != _NOTHING:
+        logger.info("Route %s: %s uploads and %s parts swept.", one.route.id, one.swept.uploads, one.swept.parts)
