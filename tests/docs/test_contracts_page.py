@@ -6,6 +6,7 @@ import re
 
 import pytest
 from django.db import connections
+from django.test import Client
 
 from northstar.modes import LAB
 from routing.changes import create_tenant
@@ -92,6 +93,12 @@ def relay() -> None:
     connections.close_all()
 
 
+def leave_an_upload(key: str) -> None:
+    """Send a presigned upload that nobody registers: no example can, as its URL is never the same."""
+    asked = Api(key).post("storage/objects/presign", {"key": "report", "method": "PUT"}).json()
+    assert Client().put(asked["url"], b"%PDF-", headers=asked["headers"]).status_code == 200
+
+
 def test_every_example_is_answered_as_the_page_says_and_the_files_lie_where_it_says(keys, lab):
     wrong = {}
     for example in examples_of(PAGE):
@@ -99,6 +106,7 @@ def test_every_example_is_answered_as_the_page_says_and_the_files_lie_where_it_s
         if found := send(example, keys):
             wrong[f"line {example.line}: {' '.join(example.request.start)}"] = found
     assert not wrong, json.dumps(wrong, indent=2, ensure_ascii=False)
+    leave_an_upload(keys["$NS_KEY"])
     for line in re.findall(r"^\{base_dir\}/(\S+)$", PAGE, re.MULTILINE):
         assert list(lab.glob(re.sub(r"\{[a-z_]+\}", "*", line))), f"nothing lies at {line}"
 
