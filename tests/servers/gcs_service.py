@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tests.servers.gcs_accounts import Accounts
 from tests.servers.gcs_buckets import Bucket, Buckets
@@ -71,6 +71,7 @@ class Service:
         *,
         preconditions: Preconditions,
         components: int = 0,
+        kms_key: str = "",
     ) -> ObjectVersion:
         """Let a content be an object, at once and whole. Raises a 404 without the bucket, and a 412."""
         check_object_name(name)
@@ -78,6 +79,10 @@ class Service:
             home = self.bucket(bucket)
             preconditions.check_write(home.live(name))
             generation, now = self.clock.new_generation(), self.clock.now()
-            version = ObjectVersion(bucket, name, generation, now, now, content, fields, components=components)
+            fields = fields if fields.storage_class else replace(fields, storage_class=home.storage_class)
+            key = kms_key or home.kms_key
+            version = ObjectVersion(
+                bucket, name, generation, now, now, content, fields, components=components, kms_key=key
+            )
             home.publish(version)
         return version

@@ -31,6 +31,7 @@ class Session:
     declared: int | None
     begun: int
     writer: Writer
+    kms_key: str = ""
     turn: int = 0
     published: ObjectVersion | None = None
     cancelled: bool = False
