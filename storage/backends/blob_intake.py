@@ -32,7 +32,8 @@ class Intake:
             len(self._rest) <= self._part_bytes and not self.ended
         ):  # one byte more tells that this part is not the last
             self._take()
-        part = bytes(self._rest[: self._part_bytes])
+        with memoryview(self._rest) as rest:
+            part = bytes(rest[: self._part_bytes])  # one copy: a slice of the array would be another
         del self._rest[: self._part_bytes]
         self._digest.update(part)
         self.size += len(part)

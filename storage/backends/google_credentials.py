@@ -1,4 +1,4 @@
-"""Who a driver of Google's is: a service account by its key, or whom the platform says it is (its identity of a workload or machine)."""
+"""Who a driver of Google's is: a service account by its key, or the identity that the platform gives a workload or machine."""
 
 import json
 from collections.abc import Sequence
