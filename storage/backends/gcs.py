@@ -5,7 +5,7 @@ session: straight to its name when its checksum was announced, else to a name of
 """
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
@@ -16,7 +16,7 @@ from storage.backends.blob_metadata import SHA256, decode_metadata
 from storage.backends.blob_names import Layout, upload_homes
 from storage.backends.gcs_client import GcsConnection
 from storage.backends.gcs_config import GcsConfig
-from storage.backends.gcs_listing import created_before, folders, listed, page_of
+from storage.backends.gcs_listing import Listed, folders, listed, page_of
 from storage.backends.gcs_objects import Stored, Written, expected_generation, version_of
 from storage.backends.gcs_prepare import check_bucket, prepare_bucket
 from storage.backends.gcs_reading import opened
@@ -166,18 +166,22 @@ class GcsBlobs:
         name, account = self._layout.name(ref), self._config.signing_account
         return presigned(self._connection, self.native(), name, grant, account)
 
-    def sweep(self, tenant: str, env: str, *, before: datetime) -> Swept:
+    def sweep(self, tenant: str, env: str, *, before: datetime, dry_run: bool = False) -> Swept:
         homes = upload_homes(self._layout.above(tenant, env), partial(folders, self._connection))
-        uploads = sum(self._swept(home, before) for home in homes)
-        return Swept(uploads, self._swept(self._layout.staging(tenant, env), before))
+        remove = self._counted if dry_run else self._removed
+        uploads = sum(map(remove, self._late(homes, before)))
+        return Swept(uploads, sum(map(remove, self._late([self._layout.staging(tenant, env)], before))))
 
-    def _swept(self, home: str, before: datetime) -> int:
-        late = (one for one in listed(self._connection, home) if created_before(one, before))
-        return sum(self._removed(one.name, one.generation) for one in late)
+    def _late(self, homes: Iterable[str], before: datetime) -> Iterator[Listed]:
+        for home in homes:
+            yield from (one for one in listed(self._connection, home) if one.created_at < before)
 
-    def _removed(self, name: str, generation: int) -> bool:
+    def _counted(self, _: Listed) -> bool:
+        return True
+
+    def _removed(self, one: Listed) -> bool:
         with suppress(VersionConflict):  # it was written again, or somebody else has removed it
-            return self._writes.delete(name, expect=str(generation), key=name)
+            return self._writes.delete(one.name, expect=str(one.generation), key=one.name)
         return False
 
     def prepare(self) -> None:

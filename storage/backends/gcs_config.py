@@ -2,24 +2,15 @@
 
 from typing import Annotated, ClassVar, Final, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
+from storage.backends.blob_config import Prefix
 from storage.config import BackendConfig, Endpoint, Secret
-
-PREFIX_BYTES: Final = 100
 
 _BUCKET: Final = r"^[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]$"
 """As Cloud Storage names buckets ("Bucket naming guidelines"): up to 63 characters, or 222 with dots."""
 _ACCOUNT: Final = r"^[a-z0-9-]+@[a-z0-9.-]+$"
 _KMS_KEY: Final = r"^projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+$"
-
-
-def _check_prefix(prefix: str) -> str:
-    if prefix and (not prefix.endswith("/") or {"", ".", ".."} & set(prefix[:-1].split("/"))):
-        raise ValueError("must be empty or end in a slash, without empty, '.' or '..' segments")
-    if len(prefix.encode()) > PREFIX_BYTES or not prefix.isprintable() or "\\" in prefix:
-        raise ValueError(f"must have at most {PREFIX_BYTES} bytes, no backslash and no control character")
-    return prefix
 
 
 class GcsConfig(BackendConfig):
@@ -38,13 +29,7 @@ class GcsConfig(BackendConfig):
             description="Holds all of the route's objects. Created by `routes prepare` where it is missing.",
         ),
     ]
-    prefix: Annotated[
-        str,
-        AfterValidator(_check_prefix),
-        Field(
-            title="Prefix", description="Stands before all names, such as northstar/. Empty: the whole bucket is ours."
-        ),
-    ] = ""
+    prefix: Prefix = ""
     credentials_json: Annotated[
         Secret | None,
         Field(

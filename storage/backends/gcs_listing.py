@@ -29,8 +29,13 @@ class Listed:
     resource: dict[str, Any] | None = None
 
     @property
+    def created_at(self) -> datetime:
+        """When an object was written."""
+        return datetime.fromisoformat((self.resource or {})["timeCreated"])
+
+    @property
     def generation(self) -> int:
-        """Of an object."""
+        """Of an object, which version it is."""
         return int((self.resource or {})["generation"])
 
     def entry(self, key: str) -> BlobEntry:
@@ -133,8 +138,3 @@ def _prefix_of_keys(name: str, home: str) -> str | None:
     """Return the common prefix, or None when no key of ours begins with it."""
     prefix = name.removeprefix(home)
     return prefix if key_of(name, home) == prefix or key_of(name + "-", home) else None
-
-
-def created_before(one: Listed, moment: datetime) -> bool:
-    """Whether an object was last written before this moment."""
-    return one.resource is not None and datetime.fromisoformat(one.resource["timeCreated"]) < moment
