@@ -8,8 +8,8 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, Final, cast
+from functools import cache, partial
+from typing import Any, Final
 from urllib.parse import quote, urlencode, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -56,16 +56,6 @@ class _Request:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class _Open:
-    """Credentials, and the pool of connections to the endpoint. An emulator's get none."""
-
-    pool: Any
-    credentials: Any
-    tokens: Any
-    lock: Any
-
-
 class GcsConnection:
     """The calls of one driver. Used by many threads.
 
@@ -84,8 +74,9 @@ class GcsConnection:
     def after_fork(self) -> None:
         """Leave the parent's connections alone: closing them here would end them there."""
         self._lock = threading.Lock()
-        self._inherited = getattr(self, "_opened", None)
-        self._opened: _Open | None = None
+        self._inherited = getattr(self, "_pool", None)
+        self._pool: Any = None
+        self._credentials: Any = None
 
     def call(
         self,
@@ -147,24 +138,26 @@ class GcsConnection:
 
     def credentials(self) -> Any:
         """Return google-auth's credentials: the key's, the platform's, or for an emulator without a key anonymous ones."""
-        return self._open().credentials
-
-    def tokens(self) -> Any:
-        """Return google-auth's way to send a request to who gives tokens and signatures; it has a deadline."""
-        return self._open().tokens
+        found = self._credentials
+        if found is None:
+            with self._lock:
+                self._check_open()
+                found = self._credentials = self._credentials or self._found_credentials()
+        return found
 
     def token(self) -> str:
         """Return a token of the credentials, as a header has it. Raises BackendUnavailable or BackendRejected."""
         headers: dict[str, str] = {}
-        self._authorize(self._open(), headers)
+        self._authorize(headers)
         return headers["authorization"]
 
     def close(self) -> None:
         """Close the connections that nobody uses; streams that are being read go on. A second call is harmless."""
         with self._lock:
-            self._closed, opened, self._opened = True, self._opened, None
-        if opened is not None:
-            opened.pool.close()
+            self._closed, pool, self._pool = True, self._pool, None
+            self._credentials = None
+        if pool is not None:
+            pool.close()
 
     @contextmanager
     def _sent(self, request: _Request, sent: Sent, *, streamed: bool) -> Iterator[Any]:
@@ -172,11 +165,11 @@ class GcsConnection:
         from urllib3 import Timeout  # noqa: PLC0415 - the SDK is imported at first use
         from urllib3.exceptions import HTTPError  # noqa: PLC0415
 
-        opened, headers = self._open(), dict(request.headers)
-        self._authorize(opened, headers)
+        pool, headers = self._pool or self._opened(), dict(request.headers)
+        self._authorize(headers)
         query = f"?{urlencode(request.query, quote_via=quote)}" if request.query else ""
         try:
-            yield opened.pool.urlopen(
+            yield pool.urlopen(
                 request.method,
                 request.path + query,
                 body=request.body,
@@ -190,48 +183,52 @@ class GcsConnection:
         except HTTPError as error:
             raise broken(error, sent) from error
 
-    def _authorize(self, opened: _Open, headers: dict[str, str]) -> None:
+    def _authorize(self, headers: dict[str, str]) -> None:
         """Put a token among the headers, fetched by one thread at a time when the last one has ended."""
         from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415 - the SDK is imported at first use
 
         if self.is_emulator:
             headers["authorization"] = "Bearer owner"
             return
-        credentials = opened.credentials
+        credentials = self.credentials()
         try:
             if not credentials.valid:
-                with opened.lock:
+                with self._lock:
                     if not credentials.valid:
-                        credentials.refresh(opened.tokens)
+                        credentials.refresh(token_requests())
             credentials.apply(headers)
         except GoogleAuthError as error:
             raise unauthorized(error) from None
 
-    def _open(self) -> _Open:
-        opened = self._opened
-        if opened is not None:
-            return opened
+    def _opened(self) -> Any:
         with self._lock:
-            if self._closed:
-                raise BackendUnavailable("This store is closed: its route has changed.", fix="Open it again.")
-            if self._opened is None:
-                self._opened = self._made()
-            return self._opened
+            self._check_open()
+            if self._pool is None:
+                manager = _manager(self.endpoint, named=self._config.endpoint is not None)
+                self._pool = manager.connection_from_url(self.endpoint)
+            return self._pool
 
-    def _made(self) -> _Open:
+    def _found_credentials(self) -> Any:
         from google.auth.credentials import AnonymousCredentials  # noqa: PLC0415 - the SDK is imported at first use
-        from google.auth.transport.requests import Request  # noqa: PLC0415
 
         key = self._config.credentials_json
         if self.is_emulator and key is None:
             build: Any = AnonymousCredentials  # it has no types
-            credentials = build()
-        else:
-            scopes = PLATFORM_SCOPES if key is None else SCOPES
-            credentials = google_credentials(key, scopes, service="Cloud Storage")
-        manager = _manager(self.endpoint, named=self._config.endpoint is not None)
-        tokens = partial(cast("Any", Request)(), timeout=READ_SECONDS)
-        return _Open(manager.connection_from_url(self.endpoint), credentials, tokens, threading.Lock())
+            return build()
+        scopes = PLATFORM_SCOPES if key is None else SCOPES
+        return google_credentials(key, scopes, service="Cloud Storage")
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise BackendUnavailable("This store is closed: its route has changed.", fix="Open it again.")
+
+
+def token_requests() -> Any:
+    """Return google-auth's way to ask whoever gives tokens and signatures, with a deadline."""
+    from google.auth.transport.requests import Request  # noqa: PLC0415 - the SDK is imported at first use
+
+    build: Any = Request  # it has no types
+    return partial(build(), timeout=READ_SECONDS)
 
 
 def pieces(*parts: bytes | memoryview) -> Body:
@@ -249,15 +246,26 @@ def _cut(parts: Iterable[bytes | memoryview]) -> Iterator[memoryview]:
 
 
 def _manager(endpoint: str, *, named: bool) -> Any:
-    """Return a pool that trusts what this machine and Mozilla trust. A named endpoint is asked itself, never through a proxy."""
+    """Return urllib3's pools. A named endpoint is asked itself, never through a proxy of the environment."""
+    from urllib3 import PoolManager, ProxyManager  # noqa: PLC0415 - the SDK is imported at first use
+
+    settings: dict[str, Any] = {
+        "maxsize": MOST_CONNECTIONS,
+        "ssl_context": _trust() if endpoint.startswith("https:") else None,
+    }
+    proxy = None if named else getproxies().get("https")
+    if proxy and not proxy_bypass(urlsplit(endpoint).hostname or ""):
+        return ProxyManager(proxy, **settings)
+    return PoolManager(**settings)
+
+
+@cache
+def _trust() -> Any:
+    """Return what tells whose certificates are right: this machine's authorities and Mozilla's, read once."""
     from certifi import where  # noqa: PLC0415 - the SDK is imported at first use
-    from urllib3 import PoolManager, ProxyManager  # noqa: PLC0415
     from urllib3.util import create_urllib3_context  # noqa: PLC0415
 
     context = create_urllib3_context()
     context.load_default_certs()
     context.load_verify_locations(where())
-    proxy = None if named else getproxies().get("https")
-    if proxy and not proxy_bypass(urlsplit(endpoint).hostname or ""):
-        return ProxyManager(proxy, ssl_context=context, maxsize=MOST_CONNECTIONS)
-    return PoolManager(ssl_context=context, maxsize=MOST_CONNECTIONS)
+    return context

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any, Final
 
-from storage.backends.gcs_client import GcsConnection
+from storage.backends.gcs_client import GcsConnection, token_requests
 from storage.blobs import Grant, Presigned
 from storage.errors import BackendRejected, BackendUnavailable
 
@@ -119,7 +119,7 @@ def _signed_by_iam(connection: GcsConnection, email: str, message: bytes) -> byt
     from google.auth.exceptions import TransportError  # noqa: PLC0415 - the SDK is imported at first use
 
     try:
-        response = connection.tokens()(
+        response = token_requests()(
             url=f"{IAM}/v1/projects/-/serviceAccounts/{email}:signBlob",
             method="POST",
             headers={"authorization": connection.token(), "content-type": "application/json"},

@@ -8,9 +8,7 @@ import pytest
 from tests.contract.blob_contract import BlobKeyContract, OpenBlobs
 from tests.contract.blob_contract_listing import BlobListingContract
 from tests.contract.blob_contract_objects import BlobObjectContract
-from tests.contract.blob_contract_presigned import BlobPresignedContract
 from tests.contract.blob_contract_races import BlobRaceContract
-from tests.contract.blob_contract_uploads import BlobUploadContract
 from tests.contract.gcs_lab import BACKEND, opened
 from tests.stack.fixtures import GcsBucket
 
@@ -34,12 +32,4 @@ class TestListing(BlobListingContract):
 
 
 class TestRaces(BlobRaceContract):
-    backend = BACKEND
-
-
-class TestPresigned(BlobPresignedContract):
-    backend = BACKEND
-
-
-class TestUploads(BlobUploadContract):
     backend = BACKEND
