@@ -23,6 +23,7 @@ from storage.backends.gcs_reading import opened
 from storage.backends.gcs_signing import presigned
 from storage.backends.gcs_upload import PART_BYTES, Upload
 from storage.backends.gcs_writes import GcsWrites
+from storage.backends.sending import sent
 from storage.blobs import (
     ANY,
     Area,
@@ -151,7 +152,7 @@ class GcsBlobs:
         raise VersionConflict(f"The object {source.key!a} changes while it is copied.", fix="Copy it again.")
 
     def _source(self, ref: BlobRef, name: str, etag: str | None) -> Stored:
-        found = self._writes.head(name)
+        found = sent(partial(self._writes.head, name))
         if found is None:
             raise NotFound(f"There is no object {ref.key!a} to copy.")
         if etag is not None and version_of(etag, ref.key) != found.generation:
@@ -159,7 +160,7 @@ class GcsBlobs:
         return found
 
     def _is_still(self, name: str, found: Stored) -> bool:
-        now = self._writes.head(name)
+        now = sent(partial(self._writes.head, name))
         return now is not None and now.generation == found.generation
 
     def presign(self, ref: BlobRef, grant: Grant) -> Presigned:
