@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Final
 from storage.backends.blob_intake import Intake
 from storage.backends.blob_metadata import SHA256, decode_metadata
 from storage.backends.blob_names import Layout, upload_homes
-from storage.backends.gcs_client import GcsConnection
+from storage.backends.gcs_client import GcsConnection, anonymous
 from storage.backends.gcs_config import GcsConfig
 from storage.backends.gcs_listing import Listed, folders, listed, page_of
 from storage.backends.gcs_objects import Stored, Written, expected_generation, version_of
@@ -199,8 +199,9 @@ class GcsBlobs:
         """Return the SDK's `Client`, for diagnostics. Our errors carry the SDK's as their cause."""
         from google.cloud.storage import Client  # noqa: PLC0415 - the SDK is imported at first use
 
-        credentials = self._connection.credentials()
+        self._connection.check_open()
         if self._client is None:
+            credentials = anonymous() if self._connection.is_emulator else self._connection.credentials()
             options = {"api_endpoint": self._connection.endpoint}  # said aloud, or a variable of the SDK's would decide
             self._client = Client(project=self._config.project, credentials=credentials, client_options=options)
         return self._client

@@ -137,11 +137,14 @@ class GcsConnection:
         return f"/{self.bucket}/{quote(name, safe='/~')}"
 
     def credentials(self) -> Any:
-        """Return google-auth's credentials: the key's, the platform's, or for an emulator without a key anonymous ones."""
+        """Return google-auth's credentials: the key's, the platform's, or for an emulator without a key anonymous ones.
+
+        Raises BackendRejected where there are none.
+        """
         found = self._credentials
         if found is None:
             with self._lock:
-                self._check_open()
+                self.check_open()
                 found = self._credentials = self._credentials or self._found_credentials()
         return found
 
@@ -202,25 +205,31 @@ class GcsConnection:
 
     def _opened(self) -> Any:
         with self._lock:
-            self._check_open()
+            self.check_open()
             if self._pool is None:
                 manager = _manager(self.endpoint, named=self._config.endpoint is not None)
                 self._pool = manager.connection_from_url(self.endpoint)
             return self._pool
 
     def _found_credentials(self) -> Any:
-        from google.auth.credentials import AnonymousCredentials  # noqa: PLC0415 - the SDK is imported at first use
-
         key = self._config.credentials_json
         if self.is_emulator and key is None:
-            build: Any = AnonymousCredentials  # it has no types
-            return build()
+            return anonymous()
         scopes = PLATFORM_SCOPES if key is None else SCOPES
         return google_credentials(key, scopes, service="Cloud Storage")
 
-    def _check_open(self) -> None:
+    def check_open(self) -> None:
+        """Raise BackendUnavailable once closed."""
         if self._closed:
             raise BackendUnavailable("This store is closed: its route has changed.", fix="Open it again.")
+
+
+def anonymous() -> Any:
+    """Return credentials that give no token."""
+    from google.auth.credentials import AnonymousCredentials  # noqa: PLC0415 - the SDK is imported at first use
+
+    build: Any = AnonymousCredentials  # it has no types
+    return build()
 
 
 def token_requests() -> Any:

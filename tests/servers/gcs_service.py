@@ -20,11 +20,13 @@ from tests.servers.gcs_uploads import Uploads
 
 @dataclass
 class Limits:
-    """What a test may lower: the size of an object in bytes, the results of a page, the bytes of one rewrite call."""
+    """What a test may lower: the size of an object in bytes, the results of a page, the bytes of one rewrite call, and how many
+    bytes of a session's chunk are kept, as the service may keep less than was sent."""
 
     object_bytes: int = 5 * 2**40
     page_results: int = MAX_PAGE
     rewrite_bytes: int = 2**63
+    kept_bytes: int = 2**63
 
 
 class Service:

@@ -116,7 +116,7 @@ def chunk(service: Service, request: Request, upload_id: str) -> ObjectVersion |
         return session.published
     if session.declared is not None and chunk.total not in {None, session.declared}:
         raise bad_request(f"The upload was begun for {session.declared} bytes, not {chunk.total}")
-    append(session, chunk, request.body, service.lock)
+    append(session, chunk, request.body, service.lock, most=service.limits.kept_bytes)
     with service.lock:
         if chunk.completes(session.writer.size):
             return _complete(service, request, session)
