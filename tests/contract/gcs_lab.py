@@ -10,11 +10,20 @@ from northstar.modes import SAAS
 from storage.backends.gcs import GcsBlobs
 from storage.backends.gcs_config import GcsConfig
 from storage.blob_guard import GuardedBlobs
+from storage.blobs import BlobInfo
 from storage.guard import ServedBy
 from storage.keys import Scope
 from tests.contract.blob_contract import OpenBlobs
 from tests.stack.fixtures import GcsBucket
 
+MIB = 1024 * 1024
+LARGE = bytes(range(256)) * (4096 * 17 + 4)
+"""A body of three parts."""
+KMS_KEY = "projects/acme/locations/eu/keyRings/r/cryptoKeys/k"
+GET, PUT, LIST, DELETE = "object.get", "object.insert", "object.list", "object.delete"
+DOWNLOAD, START, CHUNK = "xml.get", "upload.start", "upload.chunk"
+MOVE, REWRITE, PATCH = "object.move", "object.rewrite", "object.change"
+"""Operations as our server counts them, and lets them fail."""
 BACKEND = "gcs (test server)"
 EMULATOR = "gcs (gcp-storage-emulator)"
 SERVED_BY = ServedBy(1, 1, "gcs")
@@ -58,6 +67,21 @@ def opened(place: GcsBucket, settings: Any, **config: Any) -> Iterator[OpenBlobs
             return guarded(drivers.enter_context(closing(driver_at(place, **config))), *scope, **parts)
 
         yield open_them
+
+
+def large(blobs: GuardedBlobs, key: str = "large", **options: Any) -> BlobInfo:
+    """Put LARGE, MiB by MiB."""
+    chunks = (LARGE[at : at + MIB] for at in range(0, len(LARGE), MIB))
+    return blobs.put(key, chunks, content_type="text/plain", **options)
+
+
+@contextmanager
+def controlled(place: GcsBucket) -> Iterator["Control"]:
+    """Steer the server, and let it be at the end as it was."""
+    control = Control(place)
+    yield control
+    control("POST", "limits", page_results=1000, rewrite_bytes=2**63, kept_bytes=2**63, object_bytes=5 * 2**40)
+    control("POST", "clock", offset_seconds=0)
 
 
 class Control:
