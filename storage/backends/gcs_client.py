@@ -4,6 +4,7 @@ Google's client sends the same requests by way of `requests`, three to four time
 each call is sent once, has a deadline, and goes to the route's endpoint alone. A forked process opens a connection of its own.
 """
 
+import logging
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -207,6 +208,8 @@ class GcsConnection:
         with self._lock:
             self.check_open()
             if self._pool is None:
+                # At DEBUG it writes down addresses, and that of an upload is all the right that is needed to go on with it.
+                logging.getLogger("urllib3").setLevel(logging.INFO)
                 manager = _manager(self.endpoint, named=self._config.endpoint is not None)
                 self._pool = manager.connection_from_url(self.endpoint)
             return self._pool
