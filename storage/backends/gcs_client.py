@@ -16,10 +16,10 @@ from urllib.request import getproxies, proxy_bypass
 
 from storage.backends.forks import renew_after_fork
 from storage.backends.gcs_config import GcsConfig
-from storage.backends.gcs_errors import Refusal, Sent, broken, refused, unauthorized
+from storage.backends.gcs_errors import Refusal, Sent, broken, missing_bucket, refused, unauthorized
 from storage.backends.google_credentials import google_credentials
 from storage.backends.service import CONNECT_SECONDS, READ_SECONDS
-from storage.errors import BackendUnavailable
+from storage.errors import BackendUnavailable, NotFound
 
 ENDPOINT: Final = "https://storage.googleapis.com"
 SCOPES: Final = ("https://www.googleapis.com/auth/devstorage.full_control",)
@@ -97,7 +97,7 @@ class GcsConnection:
             answer = Answer(response.status, response.headers, response.data)
         if answer.status < 300 or answer.status in expected:
             return answer
-        raise self._refused(answer.status, answer.data, answer.headers, sent)
+        raise self._refused(path, answer, sent)
 
     def open(
         self, path: str, *, query: Query | None = None, headers: Mapping[str, str], expected: frozenset[int]
@@ -107,13 +107,15 @@ class GcsConnection:
         with self._sent(request, Sent.READ, streamed=True) as response:
             if response.status < 300 or response.status in expected:
                 return response
-            data = response.data
-        raise self._refused(response.status, data, response.headers, Sent.READ)
+            answer = Answer(response.status, response.headers, response.data)
+        raise self._refused(path, answer, Sent.READ)
 
-    def _refused(self, status: int, data: bytes, headers: Mapping[str, str], sent: Sent) -> Exception:
-        asked = headers.get("retry-after", "")
+    def _refused(self, path: str, answer: Answer, sent: Sent) -> Exception:
+        asked = answer.headers.get("retry-after", "")
         pause = float(asked) if asked.isdecimal() else 0.0
-        return refused(Refusal.of(status, data), sent, bucket=self.bucket, pause_seconds=pause)
+        ours = refused(Refusal.of(answer.status, answer.data), sent, bucket=self.bucket, pause_seconds=pause)
+        names_no_object = path in {self.objects_path, self.upload_path}
+        return missing_bucket(self.bucket) if names_no_object and isinstance(ours, NotFound) else ours
 
     @property
     def objects_path(self) -> str:

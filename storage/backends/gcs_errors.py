@@ -2,6 +2,8 @@
 
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import Enum
 from ssl import SSLCertVerificationError
 from typing import Any, Final, NamedTuple
@@ -64,6 +66,11 @@ class MissingBucket(BackendRejected):
     """The bucket does not exist."""
 
 
+def missing_bucket(name: str) -> MissingBucket:
+    """Return what to raise where there is no bucket of this name."""
+    return MissingBucket(f"The bucket {name!a} does not exist.", fix=PREPARE_FIX)
+
+
 def refused(refusal: Refusal, sent: Sent, *, bucket: str, pause_seconds: float = 0.0) -> Exception:
     """Return our error for an answer, with the SDK's as its cause.
 
@@ -98,7 +105,7 @@ def _error_of(refusal: Refusal, sent: Sent, bucket: str, pause_seconds: float) -
 
 def _missing(refusal: Refusal, bucket: str) -> Exception:
     if refusal.code == "NoSuchBucket" or refusal.message.startswith(_NO_BUCKET):
-        return MissingBucket(f"The bucket {bucket!a} does not exist.", fix=PREPARE_FIX)
+        return missing_bucket(bucket)
     return NotFound("There is no such object.")
 
 
@@ -113,6 +120,15 @@ def silent(why: str, sent: Sent) -> BackendUnavailable:
     if sent is Sent.WRITE:
         return Unanswered(f"Cloud Storage did not answer ({why}): the write may have happened or not.")
     return BackendUnavailable(f"Cloud Storage did not answer ({why}).")
+
+
+@contextmanager
+def understood(sent: Sent) -> Iterator[None]:
+    """Read an answer of status 200. One that is not Cloud Storage's, such as a proxy's page, is as good as none."""
+    try:
+        yield
+    except (LookupError, TypeError, ValueError) as error:
+        raise silent(f"what came is not its own: {type(error).__name__}", sent) from None
 
 
 def broken(error: Exception, sent: Sent) -> NorthstarError:

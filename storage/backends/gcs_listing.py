@@ -10,7 +10,7 @@ from typing import Any, Final
 from storage.backends.blob_listing import common_prefix
 from storage.backends.blob_names import key_of
 from storage.backends.gcs_client import GcsConnection
-from storage.backends.gcs_errors import Sent
+from storage.backends.gcs_errors import Sent, understood
 from storage.backends.gcs_objects import whole_second
 from storage.blobs import BlobEntry, BlobPage
 
@@ -117,10 +117,12 @@ def _responses(
     query |= {"delimiter": delimiter} if delimiter else {}
     query |= {"startOffset": start} if start > prefix else {}
     while True:
-        found = json.loads(connection.call("GET", connection.objects_path, sent=Sent.READ, query=query).data)
-        items = (Listed(item["name"], item) for item in found.get("items", ()))
-        prefixes = map(Listed, found.get("prefixes", ()))
-        names = list(merge(items, prefixes, key=lambda one: one.name))  # code points have the order of UTF-8
+        answer = connection.call("GET", connection.objects_path, sent=Sent.READ, query=query)
+        with understood(Sent.READ):
+            found = json.loads(answer.data)
+            items = [Listed(item["name"], item) for item in found.get("items", ())]
+            prefixes = map(Listed, found.get("prefixes", ()))
+            names = list(merge(items, prefixes, key=lambda one: one.name))  # code points have the order of UTF-8
         yield names, "nextPageToken" in found
         if "nextPageToken" not in found:
             return

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from storage.backends.gcs_client import GcsConnection
 from storage.backends.gcs_config import GcsConfig
-from storage.backends.gcs_errors import MissingBucket, Sent
+from storage.backends.gcs_errors import MissingBucket, Sent, understood
 from storage.config import reveal
 from storage.errors import BackendRejected
 
@@ -17,7 +17,9 @@ _TAKEN: Final = 409
 def check_bucket(connection: GcsConnection, prefix: str) -> None:
     """Return when the bucket is there and may be listed. Raises MissingBucket, BackendRejected or BackendUnavailable."""
     query = {"prefix": prefix, "maxResults": 1, "fields": "kind"}
-    connection.call("GET", connection.objects_path, sent=Sent.READ, query=query)
+    answer = connection.call("GET", connection.objects_path, sent=Sent.READ, query=query)
+    with understood(Sent.READ):
+        json.loads(answer.data)
 
 
 def prepare_bucket(connection: GcsConnection, config: GcsConfig) -> None:

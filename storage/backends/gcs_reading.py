@@ -1,16 +1,15 @@
 """An object being read: one download, pinned to the generation that its first byte came from."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from storage.backends.gcs_client import GcsConnection
-from storage.backends.gcs_errors import Sent, broken
+from storage.backends.gcs_errors import Sent, broken, understood
 from storage.backends.gcs_objects import Stored, from_headers
 from storage.blobs import CHUNK_BYTES, ByteRange, RangeRequest
 from storage.errors import BackendUnavailable, NotFound
 
-PARTIAL: Final = 206
 BEYOND: Final = 416
 _SPAN: Final = re.compile(r"bytes ([0-9]+)-([0-9]+)/[0-9]+")
 _AS_STORED: Final = {"accept-encoding": "gzip"}
@@ -67,17 +66,20 @@ def opened(
         response.drain_conn()
         response.release_conn()
         return None
-    stored = from_headers(response.headers)
-    return stored, Download(response), _span(response, stored, wanted)
+    download = Download(response)
+    try:
+        with understood(Sent.READ):
+            stored = from_headers(response.headers)
+            return stored, download, _span(response.headers) if wanted else ByteRange(0, stored.size)
+    except BackendUnavailable:
+        download.close()
+        raise
 
 
-def _span(response: Any, stored: Stored, wanted: RangeRequest | None) -> ByteRange:
-    if wanted is None:
-        return ByteRange(0, stored.size)
-    found = _SPAN.fullmatch(response.headers.get("content-range", ""))
-    if response.status != PARTIAL or found is None:
-        response.close()
-        raise BackendUnavailable("Cloud Storage did not answer with the part of the object that was asked for.")
+def _span(headers: Mapping[str, str]) -> ByteRange:
+    found = _SPAN.fullmatch(headers["content-range"])
+    if found is None:
+        raise ValueError("no range")
     return ByteRange(int(found[1]), int(found[2]) + 1)
 
 

@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any, Final
 
 from storage.backends.gcs_client import GcsConnection, token_requests
+from storage.backends.gcs_errors import Sent, understood
 from storage.blobs import Grant, Presigned
 from storage.errors import BackendRejected, BackendUnavailable
 
@@ -129,4 +130,5 @@ def _signed_by_iam(connection: GcsConnection, email: str, message: bytes) -> byt
         raise BackendUnavailable("IAM did not answer: the request is not signed.") from None
     if response.status != _OK:
         raise BackendRejected(f"IAM refused to sign as {email} with status {response.status}.", fix=_FIX)
-    return b64decode(json.loads(response.data)["signedBlob"])
+    with understood(Sent.READ):
+        return b64decode(json.loads(response.data)["signedBlob"])

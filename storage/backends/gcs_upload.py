@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from northstar.errors import NorthstarError
 from storage.backends.blob_intake import Intake
 from storage.backends.gcs_client import Answer, GcsConnection, Query, pieces
-from storage.backends.gcs_errors import Sent
+from storage.backends.gcs_errors import Sent, understood
 from storage.backends.gcs_objects import Stored, Written, as_text, expected_generation, from_resource, new_crc32c
 from storage.backends.gcs_writes import GcsWrites, if_generation, refusal
 from storage.backends.sending import ATTEMPTS, pause_after, sent
@@ -59,7 +59,9 @@ class Session:
             headers={"content-type": "application/json"},
             body=json.dumps(resource).encode(),
         )
-        address = urlsplit(sent(start).headers["location"])
+        answer = sent(start)
+        with understood(Sent.READ):
+            address = urlsplit(answer.headers["location"])
         self._path = f"{address.path}?{address.query}"  # at the route's endpoint, whatever host it names
 
     def send(self, part: bytes) -> None:
@@ -73,7 +75,8 @@ class Session:
         """
         self.ended, total = True, self._offset + len(part)
         answer = self._finish(part, str(total), {"x-goog-hash": f"crc32c={crc32c}"}, self._last)
-        return from_resource(json.loads(answer.data))
+        with understood(self._last):
+            return from_resource(json.loads(answer.data))
 
     def cancel(self) -> None:
         """Give the session up; where that fails, it ends by itself."""

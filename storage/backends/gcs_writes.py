@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 
 from northstar.errors import NorthstarError
 from storage.backends.gcs_client import GcsConnection, Query, pieces
-from storage.backends.gcs_errors import Sent
+from storage.backends.gcs_errors import Sent, understood
 from storage.backends.gcs_objects import (
     FIELDS,
     NOTHING,
@@ -105,7 +105,8 @@ class GcsWrites:
             },
             body=pieces(head, data, end),
         )
-        return from_resource(json.loads(answer.data))
+        with understood(Sent.WRITE):
+            return from_resource(json.loads(answer.data))
 
     def move(self, source: str, found: Stored, name: str, write_id: str, *, expect: BlobExpect, key: str) -> Stored:
         """Rename an object in one step: no copy is left behind, and no fee for early deletion is due.
@@ -116,7 +117,9 @@ class GcsWrites:
 
         def send(generation: int | None) -> Stored:
             query = {"fields": FIELDS, "ifSourceGenerationMatch": found.generation, **if_generation(generation)}
-            return from_resource(self._asked("POST", path, query))
+            answer = self._asked("POST", path, query)
+            with understood(Sent.WRITE):
+                return from_resource(answer)
 
         return self.once(name, write_id, send, expect=expect, key=key)
 
@@ -134,9 +137,10 @@ class GcsWrites:
         }
         while True:
             answer = self._asked("POST", path, query, resource, seconds=COPY_SECONDS)
-            if answer["done"]:
-                return from_resource(answer["resource"])
-            query["rewriteToken"] = answer["rewriteToken"]
+            with understood(Sent.WRITE):
+                if answer["done"]:
+                    return from_resource(answer["resource"])
+                query["rewriteToken"] = answer["rewriteToken"]
 
     def describe(self, name: str, found: Stored, resource: Mapping[str, Any]) -> None:
         """Set an object's metadata; doing it twice is doing it once."""
@@ -241,7 +245,8 @@ class GcsWrites:
             answer = self._connection.call("GET", path, sent=Sent.READ, query={"fields": FIELDS})
         except NotFound:
             return None, None
-        return from_resource(json.loads(answer.data)), parsedate_to_datetime(answer.headers["date"])
+        with understood(Sent.READ):
+            return from_resource(json.loads(answer.data)), parsedate_to_datetime(answer.headers["date"])
 
     def _asked(
         self,
@@ -258,7 +263,8 @@ class GcsWrites:
         answer = self._connection.call(
             method, path, sent=sent, query=query, headers=headers, body=body, seconds=seconds
         )
-        told: dict[str, Any] = json.loads(answer.data)
+        with understood(sent):
+            told: dict[str, Any] = json.loads(answer.data)
         return told
 
 
