@@ -101,6 +101,8 @@ class Session:
                 time.sleep(pause_after(failures, asked=error.pause_seconds if isinstance(error, Throttled) else 0.0))
                 continue
             if answer.status != _RESUME:
+                if total == "*":
+                    raise _lost()  # it is no answer to a part that is not the last
                 return answer
             kept = self._kept(answer, begin)
             if kept == end and total == "*":

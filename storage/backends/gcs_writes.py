@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 
 from northstar.errors import NorthstarError
 from storage.backends.gcs_client import GcsConnection, Query, pieces
-from storage.backends.gcs_errors import Sent, understood
+from storage.backends.gcs_errors import Sent, silent, understood
 from storage.backends.gcs_objects import (
     FIELDS,
     NOTHING,
@@ -32,6 +32,8 @@ COPY_SECONDS: Final = 60.0
 """Of a rewrite: where bytes must be copied, a call works for up to 30 seconds before it answers with a token."""
 MARGIN: Final = timedelta(seconds=1)
 """The service tells its time in whole seconds."""
+
+_NO_CONTENT: Final = 204
 
 T = TypeVar("T")
 
@@ -156,11 +158,13 @@ class GcsWrites:
 
         def send(generation: int | None) -> bool:
             try:
-                self._connection.call("DELETE", path, sent=Sent.WRITE, query=if_generation(generation))
+                answer = self._connection.call("DELETE", path, sent=Sent.WRITE, query=if_generation(generation))
             except NotFound:
                 if generation is None:
                     return False
                 raise Outrun from None
+            if answer.status != _NO_CONTENT:
+                raise silent(f"status {answer.status}", Sent.WRITE)
             return True
 
         return self._certain(name, send, lambda found: None if found else True, expect=expect, key=key)

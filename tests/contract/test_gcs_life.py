@@ -1,15 +1,18 @@
 """The Cloud Storage driver's bucket, and its connection: one per process, opened at first use, that only the config directs."""
 
 import os
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 
 from storage.backends.gcs import GcsBlobs
 from storage.blob_guard import GuardedBlobs
-from storage.blobs import BlobRef, Grant
+from storage.blobs import BlobRef, Grant, RangeRequest
 from storage.errors import BackendRejected, BackendUnavailable
 from tests.contract.blob_contract import put, read
 from tests.contract.gcs_lab import (
@@ -156,3 +159,54 @@ def test_the_sdk_and_its_error_are_at_hand(driver, blobs, control):
     with pytest.raises(BackendUnavailable) as refusal:
         driver.head(BlobRef(blobs.scope, "k"))
     assert refusal.value.__cause__.code == 503
+
+
+@pytest.fixture
+def portal(settings: Any) -> Iterator[GcsBlobs]:
+    """A driver behind a captive portal: whatever is asked for, a page of its own comes."""
+
+    class Page(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def _page(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            self.send_response(200)
+            self.send_header("Content-Length", "15")
+            self.end_headers()
+            self.wfile.write(b"<html>Hi</html>")
+
+        do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = _page  # noqa: N815 - as http.server asks
+
+        def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+            """Stay silent."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        place = GcsBucket(f"http://127.0.0.1:{server.server_port}", "acme-data", "")
+        allow(settings, place.address)
+        with closing(driver_at(place)) as driver:
+            yield driver
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.line(152)
+@pytest.mark.parametrize("call", ["ping", "prepare", "head", "read", "part", "list", "put", "large", "copy", "delete"])
+def test_a_page_that_is_not_the_service_s_is_no_answer(portal, call):
+    blobs = guarded(portal)
+    calls: dict[str, Callable[[], object]] = {
+        "ping": portal.ping,
+        "prepare": portal.prepare,
+        "head": lambda: blobs.head("k"),
+        "read": lambda: read(blobs, "k"),
+        "part": lambda: read(blobs, "k", RangeRequest(1, 2)),
+        "list": blobs.list,
+        "put": lambda: put(blobs, "k"),
+        "large": lambda: large(blobs),
+        "copy": lambda: blobs.copy("k", "l"),
+        "delete": lambda: blobs.delete("k"),
+    }
+    with pytest.raises(BackendUnavailable, match="did not answer"):
+        calls[call]()
