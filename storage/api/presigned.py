@@ -78,52 +78,31 @@ class UploadOut(BaseModel):
     content_type: str
 
 
-_NO_SCHEMA: Final = {name: extend_schema(exclude=True) for name in ("get", "put", "delete")}
-"""The other methods of these addresses are those of the object that has the word for its key."""
+class PresignPost(IdempotentPost, ObjectsBase):
+    """What signing a request is, at the earlier engines' address too."""
 
-
-@extend_schema_view(**_NO_SCHEMA)
-class PresignView(IdempotentPost, ObjectView):
-    """`POST` signs a request; anything else is about the object whose key is `presign`."""
-
-    scopes: ClassVar[dict[str, str]] = {**ObjectView.scopes, "POST": ANY_KEY}
-
-    @extend_schema(operation_id="presign_object", request=PresignIn, responses={200: PresignOut})
-    def post(self, request: Request, key: str) -> Response:  # noqa: ARG002
-        """Sign a request that reads or uploads one object without an API key; reading needs data:read, else data:write."""
-        asked = self.body(PresignIn)
+    def signed(self, asked: PresignIn) -> Response:
+        """Answer the request that was asked for. Raises Forbidden without the scope that it needs."""
         self.credential.require("data:read" if asked.method == "GET" else "data:write")
         made = self.objects().presign(
-            served_at=request.build_absolute_uri(reverse("presigned", args=["-"])).removesuffix("-"),
+            served_at=self.request.build_absolute_uri(reverse("presigned", args=["-"])).removesuffix("-"),
             **asked.model_dump(),
         )
         signed = made.request
-        return Response(
-            {
-                "key": asked.key,
-                "method": signed.method,
-                "url": signed.url,
-                "headers": signed.headers,
-                "fields": signed.fields,
-                "expires_at": signed.expires_at,
-                "upload_id": made.upload_id,
-            }
-        )
+        answer = {name: getattr(signed, name) for name in ("method", "url", "headers", "fields", "expires_at")}
+        return Response({"key": asked.key, **answer, "upload_id": made.upload_id})
 
 
-@extend_schema_view(**_NO_SCHEMA)
-class RegisterView(IdempotentPost, ObjectView):
-    """`POST` registers an upload; anything else is about the object whose key is `register`."""
+class RegisterPost(IdempotentPost, ObjectsBase):
+    """What registering an upload is, at the earlier engines' address too."""
 
-    scopes: ClassVar[dict[str, str]] = {**ObjectView.scopes, "POST": "data:write"}
-    conditions: ClassVar[Mapping[str, frozenset[str]]] = {**ObjectView.conditions, "POST": WRITE_CONDITIONS}
+    conditions: ClassVar[Mapping[str, frozenset[str]]] = {"POST": WRITE_CONDITIONS}
 
-    @extend_schema(operation_id="register_object", request=RegisterIn, responses={200: ObjectOut})
-    def post(self, request: Request, key: str) -> Response:  # noqa: ARG002
-        """Verify what was uploaded (size, type, SHA-256) and make it the object; what does not fit is removed."""
+    def registered(self) -> Response:
+        """Answer the object that the upload has become."""
         asked = self.body(RegisterIn)
         store = self.objects()
-        expect = write_expectation(request.META, lambda: store.head(asked.key))
+        expect = write_expectation(self.request.META, lambda: store.head(asked.key))
         try:
             info = store.register(expect=expect, **asked.model_dump())
         except AlreadyExists:
@@ -132,6 +111,36 @@ class RegisterView(IdempotentPost, ObjectView):
                 fix="Register it without If-None-Match to replace the object.",
             ) from None
         return Response(object_answer(info), headers=version_headers(info))
+
+
+_NO_SCHEMA: Final = {name: extend_schema(exclude=True) for name in ("get", "put", "delete")}
+"""The other methods of these addresses are those of the object that has the word for its key."""
+
+
+@extend_schema_view(**_NO_SCHEMA)
+class PresignView(PresignPost, ObjectView):
+    """`POST` signs a request; anything else is about the object whose key is `presign`."""
+
+    scopes: ClassVar[dict[str, str]] = {**ObjectView.scopes, "POST": ANY_KEY}
+    conditions: ClassVar[Mapping[str, frozenset[str]]] = ObjectView.conditions
+
+    @extend_schema(operation_id="presign_object", request=PresignIn, responses={200: PresignOut})
+    def post(self, request: Request, key: str) -> Response:  # noqa: ARG002
+        """Sign a request that reads or uploads one object without an API key; reading needs data:read, else data:write."""
+        return self.signed(self.body(PresignIn))
+
+
+@extend_schema_view(**_NO_SCHEMA)
+class RegisterView(RegisterPost, ObjectView):
+    """`POST` registers an upload; anything else is about the object whose key is `register`."""
+
+    scopes: ClassVar[dict[str, str]] = {**ObjectView.scopes, "POST": "data:write"}
+    conditions: ClassVar[Mapping[str, frozenset[str]]] = {**ObjectView.conditions, **RegisterPost.conditions}
+
+    @extend_schema(operation_id="register_object", request=RegisterIn, responses={200: ObjectOut})
+    def post(self, request: Request, key: str) -> Response:  # noqa: ARG002
+        """Verify what was uploaded (size, type, SHA-256) and make it the object; what does not fit is removed."""
+        return self.registered()
 
 
 class PresignedView(ObjectsBase):
