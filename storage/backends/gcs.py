@@ -77,14 +77,15 @@ class GcsBlobs:
         name, written = self._layout.name(ref), self._written(content_type, metadata)
         expected_generation(expect, ref.key)  # an ETag that no object can have is refused before anything is read
         intake = Intake(chunks, part_bytes=PART_BYTES)
-        first = intake.part()
+        intake.fill()
         if not intake.ended:
             staging = self._layout.staging(ref.scope.tenant, ref.scope.env) + written.write_id
             upload = Upload(self._connection, self._writes, name=name, staging=staging, written=written)
-            stored = upload.done(first, intake, expect=expect, key=ref.key, sha256=sha256, size=size)
+            stored = upload.done(intake, expect=expect, key=ref.key, sha256=sha256, size=size)
             return self._info(ref, stored)
+        data = intake.part()
         intake.check(sha256=sha256, size=size)
-        stored = self._writes.put(name, first, written, sha256=intake.sha256, expect=expect, key=ref.key)
+        stored = self._writes.put(name, data, written, sha256=intake.sha256, expect=expect, key=ref.key)
         return self._info(ref, stored)
 
     def get(self, ref: BlobRef, wanted: RangeRequest | None = None) -> Blob | None:

@@ -154,26 +154,22 @@ class Upload:
         self._staging = staging
         self._written = written
 
-    def done(
-        self, first: bytes, intake: Intake, *, expect: BlobExpect, key: str, sha256: str | None, size: int | None
-    ) -> Stored:
-        """Store the body whose first part is read already, and return the object.
+    def done(self, intake: Intake, *, expect: BlobExpect, key: str, sha256: str | None, size: int | None) -> Stored:
+        """Store the body and return the object.
 
         Raises AlreadyExists, VersionConflict, ChecksumMismatch and what the body raises; then nothing is left of it.
         """
         check = partial(intake.check, sha256=sha256, size=size)
         if sha256 is not None:
-            return self._straight(first, intake, check, expect=expect, key=key, sha256=sha256.lower())
-        return self._staged(first, intake, check, expect=expect, key=key)
+            return self._straight(intake, check, expect=expect, key=key, sha256=sha256.lower())
+        return self._staged(intake, check, expect=expect, key=key)
 
-    def _straight(
-        self, first: bytes, intake: Intake, check: Check, *, expect: BlobExpect, key: str, sha256: str
-    ) -> Stored:
+    def _straight(self, intake: Intake, check: Check, *, expect: BlobExpect, key: str, sha256: str) -> Stored:
         generation = expected_generation(expect, key)
         query = {**self._writes.encryption(), **if_generation(generation)}
         session = Session(self._connection, self._name, self._written.resource(sha256), query, last=Sent.WRITE)
         try:
-            return _sent_in_parts(session, first, intake, check)
+            return _sent_in_parts(session, intake, check)
         except Outrun:
             raise refusal(expect, key) from None
         except Unanswered as error:
@@ -182,11 +178,11 @@ class Upload:
             session.cancel()
             raise
 
-    def _staged(self, first: bytes, intake: Intake, check: Check, *, expect: BlobExpect, key: str) -> Stored:
+    def _staged(self, intake: Intake, check: Check, *, expect: BlobExpect, key: str) -> Stored:
         resource, query = self._written.resource(None), self._writes.encryption()
         session = Session(self._connection, self._staging, resource, query, last=Sent.READ)
         try:
-            stored = _sent_in_parts(session, first, intake, check)
+            stored = _sent_in_parts(session, intake, check)
             self._writes.describe(self._staging, stored, self._written.description(intake.sha256))
             return self._writes.move(self._staging, stored, self._name, self._written.write_id, expect=expect, key=key)
         except NotFound:
@@ -203,15 +199,20 @@ class Upload:
                 self._writes.delete(self._staging, expect=ANY, key=self._staging)
 
 
-def _sent_in_parts(session: Session, first: bytes, intake: Intake, check: Check) -> Stored:
-    """Send a body whose first part is read already. `check` is called before the last part leaves, when the checksum is known."""
-    part, checksum = first, new_crc32c(first)
+def _sent_in_parts(session: Session, intake: Intake, check: Check) -> Stored:
+    """Send a body of several parts. `check` is called before the last one leaves, when the checksum is known.
+
+    While a part is sent, the bytes of the next one are gathered; they are joined when it has gone, so that no third is in memory.
+    """
+    part, checksum = intake.part(), new_crc32c(b"")
     with ThreadPoolExecutor(1) as sender:
         while not intake.ended:
-            under_way = sender.submit(session.send, part)
-            following = intake.part()
-            under_way.result()
-            part = following
             checksum.update(part)
+            under_way = sender.submit(session.send, part)
+            del part
+            intake.fill()
+            under_way.result()
+            part = intake.part()
+    checksum.update(part)
     check()
     return session.end(part, as_text(checksum))
