@@ -76,7 +76,13 @@ BACKENDS: Final[dict[str, Backend]] = {
         sdk="google.cloud.firestore",
         extra="gcp",
     ),
-    "gcs": Backend("Google Cloud Storage", CLOUD, {BLOBS: None}),
+    "gcs": Backend(
+        "Google Cloud Storage",
+        CLOUD,
+        {BLOBS: "storage.backends.gcs.GcsBlobs"},
+        sdk="google.cloud.storage",
+        extra="gcp",
+    ),
     "s3": Backend("Amazon S3", CLOUD, {BLOBS: None}),
 }
 

@@ -4,7 +4,6 @@ The calls are those of the generated client, with its own messages and nothing b
 write twice), a deadline for each, and a third of the high-level client's time.
 """
 
-import json
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -16,9 +15,9 @@ from urllib.parse import urlencode, urlsplit
 
 from storage.backends.firestore_config import FirestoreConfig
 from storage.backends.firestore_errors import Sent, reached_nobody, translated
+from storage.backends.google_credentials import google_credentials
 from storage.backends.service import CONNECT_SECONDS, READ_SECONDS
-from storage.config import reveal
-from storage.errors import BackendRejected, BackendUnavailable
+from storage.errors import BackendUnavailable
 
 HOST: Final = "firestore.googleapis.com:443"
 SECONDS_PER_DOCUMENT: Final = 0.01
@@ -30,8 +29,6 @@ MESSAGE_BYTES: Final = 16 * 1024 * 1024
 """Above Firestore's 10 MiB of a request and 1 MiB of a document."""
 
 _PORTS: Final = {"http": 80, "https": 443}
-_TOKEN_URI: Final = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address
-_KEY_FIX: Final = "Give the JSON of a service account key, or run where Google Cloud gives the machine an identity."
 _MILLISECONDS: Final = 1000
 
 
@@ -202,7 +199,8 @@ def _secure_channel(config: FirestoreConfig, address: str) -> Any:
     from google.cloud.firestore_v1.services.firestore.transports import FirestoreGrpcTransport  # noqa: PLC0415
 
     tls = grpc.ssl_channel_credentials()
-    credentials = _credentials(config)
+    scopes = FirestoreGrpcTransport.AUTH_SCOPES
+    credentials = google_credentials(config.credentials_json, scopes, service="Firestore")
     return FirestoreGrpcTransport.create_channel(
         address, credentials=credentials, ssl_credentials=tls, options=_options()
     )
@@ -225,21 +223,3 @@ def _options() -> tuple[tuple[str, int], ...]:
         ("grpc.max_receive_message_length", MESSAGE_BYTES),
         ("grpc.max_send_message_length", MESSAGE_BYTES),
     )
-
-
-def _credentials(config: FirestoreConfig) -> Any:
-    """Return the account's credentials. They sign their own tokens: no address in a key is ever called."""
-    from google.auth import default  # noqa: PLC0415 - the SDK is imported at first use
-    from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415
-    from google.cloud.firestore_v1.services.firestore.transports import FirestoreGrpcTransport  # noqa: PLC0415
-    from google.oauth2.service_account import Credentials  # noqa: PLC0415
-
-    scopes = FirestoreGrpcTransport.AUTH_SCOPES
-    try:
-        if config.credentials_json is None:
-            return default(scopes=scopes)[0]
-        key = {**json.loads(reveal(config.credentials_json)), "token_uri": _TOKEN_URI}
-        build: Any = Credentials.from_service_account_info  # it has no types
-        return build(key, scopes=scopes, always_use_jwt_access=True)
-    except (GoogleAuthError, TypeError, ValueError):  # whose text may repeat the key
-        raise BackendRejected("There are no usable credentials for Firestore.", fix=_KEY_FIX) from None

@@ -16,7 +16,7 @@ OBJECTS = "storage/objects"
 MIB = 1024 * 1024
 SIZES = (0, 1024, 8 * MIB, 8 * MIB + 1, 20 * MIB)
 """Nothing, the smallest worth a request, one part to the byte, one byte more, and several parts."""
-SECRETS = ("secret_access_key", "account_key", "key", "connection_string", "service_account")
+SECRETS = ("secret_access_key", "account_key", "key", "connection_string", "credentials_json")
 
 
 def lead(operator: Api, tenant: str, backend: str, config: dict[str, Any]) -> Any:

@@ -7,10 +7,10 @@ from typing import Any
 
 from tests.servers.gcs_clock import rfc3339
 from tests.servers.gcs_errors import bad_request, conflict, no_object, not_modelled
-from tests.servers.gcs_names import check_bucket_name
+from tests.servers.gcs_names import check_bucket_name, check_kms_key, check_storage_class
 from tests.servers.gcs_objects import ObjectVersion
 
-KEPT = frozenset({"cors", "labels", "lifecycle", "storageClass", "versioning"})
+KEPT = frozenset({"cors", "encryption", "labels", "lifecycle", "storageClass", "versioning"})
 """What a bucket may be given. Lifecycle and CORS rules are shown and never run."""
 FIXED = frozenset({"location", "locationType", "name", "iamConfiguration"})
 OUTPUT_ONLY = frozenset(
@@ -53,6 +53,16 @@ class Bucket:
         self.configuration = {name: value for name, value in _kept(given).items() if value is not None}
         self.updated = now
         self.metageneration += 1
+
+    @property
+    def storage_class(self) -> str:
+        """What objects have that are given no class of their own."""
+        return str(self.configuration.get("storageClass") or "STANDARD")
+
+    @property
+    def kms_key(self) -> str:
+        """What objects are encrypted with that are given no key of their own; "" is Google's."""
+        return str((self.configuration.get("encryption") or {}).get("defaultKmsKeyName") or "")
 
     @property
     def versioned(self) -> bool:
@@ -133,12 +143,26 @@ def _kept(given: Mapping[str, Any]) -> dict[str, Any]:
     unknown = {name for name in given.keys() - KEPT - FIXED - OUTPUT_ONLY if given[name] is not None}
     if unknown:
         raise not_modelled(f"the field {', '.join(sorted(unknown))} of a bucket")
-    if given.get("storageClass") not in {None, "STANDARD"}:
-        raise not_modelled("a bucket's storage class other than STANDARD")
+    if given.get("storageClass") is not None:
+        check_storage_class(given["storageClass"])
+    _check_encryption(given.get("encryption") or {})
+    _check_iam_configuration(given.get("iamConfiguration") or {})
     for name, kind in (("labels", Mapping), ("versioning", Mapping), ("lifecycle", Mapping), ("cors", list)):
         if given.get(name) is not None and not isinstance(given[name], kind):
             raise bad_request(f"Invalid value for {name}")
     return {name: given[name] for name in KEPT if name in given}
+
+
+def _check_encryption(given: Mapping[str, Any]) -> None:
+    if given.keys() - {"defaultKmsKeyName"}:
+        raise not_modelled("a bucket's encryption other than defaultKmsKeyName")
+    check_kms_key(given.get("defaultKmsKeyName") or "")
+
+
+def _check_iam_configuration(given: Mapping[str, Any]) -> None:
+    uniform = (given.get("uniformBucketLevelAccess") or {}).get("enabled", True)
+    if not uniform or given.get("publicAccessPrevention", "enforced") != "enforced":
+        raise not_modelled("ACLs of objects, and public access")
 
 
 @dataclass

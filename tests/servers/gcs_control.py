@@ -12,7 +12,7 @@ def control(service: Service, request: Request) -> Response:
     """Do what a test asks, without authorization.
 
     POST reset · POST clock {"offset_seconds": s} · POST faults {"status", "operation", "times", "applied"} ·
-    POST limits {"object_bytes", "page_results", "rewrite_bytes"} · POST accounts {"client_email", "public_key"} ·
+    POST limits {"object_bytes", "page_results", "rewrite_bytes", "kept_bytes"} · POST accounts {"client_email", "public_key"} ·
     GET counters · DELETE counters · GET uploads.
     """
     given = request.json()

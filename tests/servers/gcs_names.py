@@ -12,6 +12,7 @@ MAX_METADATA = 8 * 1024
 """Bytes of an object's custom metadata, keys and values in UTF-8."""
 BUCKET = re.compile(r"(?!goog)(?!.*google)[a-z0-9][a-z0-9_-]{1,61}[a-z0-9]")
 """Without dots: names with dots are domains, which the service verifies."""
+KMS_KEY = re.compile(r"projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+")
 STORAGE_CLASSES = frozenset({"STANDARD", "NEARLINE", "COLDLINE", "ARCHIVE"})
 
 
@@ -51,3 +52,10 @@ def check_storage_class(name: Any) -> str:
     if name not in STORAGE_CLASSES:
         raise bad_request(f"Invalid storage class {name}", code="InvalidStorageClass")
     return str(name)
+
+
+def check_kms_key(name: str) -> str:
+    """Return the name of a Cloud KMS key, "" for none. Raises a 400 for what is no such name; whether it exists is not known."""
+    if name and not KMS_KEY.fullmatch(name):
+        raise bad_request(f"Malformed Cloud KMS crypto key: {name}")
+    return name

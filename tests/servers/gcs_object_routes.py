@@ -7,6 +7,7 @@ from tests.servers.gcs_contents import stored
 from tests.servers.gcs_errors import bad_request
 from tests.servers.gcs_fields import selected
 from tests.servers.gcs_media import media
+from tests.servers.gcs_names import check_kms_key, check_object_name
 from tests.servers.gcs_objects import CHECKSUMS, OUTPUT_ONLY, Fields, ObjectVersion
 from tests.servers.gcs_preconditions import Preconditions
 from tests.servers.gcs_requests import Request, Response, json_response, number
@@ -15,6 +16,7 @@ from tests.servers.gcs_service import Service
 
 CONDITIONS = ("ifGenerationMatch", "ifGenerationNotMatch", "ifMetagenerationMatch", "ifMetagenerationNotMatch")
 SOURCE_CONDITIONS = tuple(name.replace("if", "ifSource", 1) for name in CONDITIONS)
+KMS_KEY = "destinationKmsKeyName"
 MAX_COMPONENTS = 32
 """Objects that one compose takes ("Composite objects")."""
 
@@ -96,7 +98,7 @@ def _component(service: Service, bucket: str, part: Mapping[str, Any]) -> Object
 
 
 def copy(service: Service, request: Request, source: tuple[str, str], target: tuple[str, str]) -> Response:
-    parameters = request.only({"sourceGeneration", "projection", *CONDITIONS, *SOURCE_CONDITIONS})
+    parameters = request.only({"sourceGeneration", "projection", KMS_KEY, *CONDITIONS, *SOURCE_CONDITIONS})
     given = request.json()
     with service.lock:
         version = _source(service, parameters, source)
@@ -106,14 +108,14 @@ def copy(service: Service, request: Request, source: tuple[str, str], target: tu
 
 def rewrite(service: Service, request: Request, source: tuple[str, str], target: tuple[str, str]) -> Response:
     """Copy, in several calls where a call may not copy as much as there is."""
-    known = {"sourceGeneration", "projection", "rewriteToken", "maxBytesRewrittenPerCall"}
+    known = {"sourceGeneration", "projection", "rewriteToken", "maxBytesRewrittenPerCall", KMS_KEY}
     parameters = request.only({*known, *CONDITIONS, *SOURCE_CONDITIONS})
     given = request.json()
     limit = call_limit(number(parameters, "maxBytesRewrittenPerCall"))
     with service.lock:
         version = _source(service, parameters, source)
-        # Within one class the service copies no bytes, so the client's limit has no effect.
-        if limit is None or given.get("storageClass") in {None, version.fields.storage_class}:
+        # Within one class and key the service copies no bytes, so the client's limit has no effect.
+        if limit is None or _keeps_its_bytes(service, version, given, parameters, target):
             limit = service.limits.rewrite_bytes
         step = Step((*source, version.generation), target, version.content.size, limit)
         done, token = service.rewrites.advance(step, parameters.get("rewriteToken"))
@@ -123,6 +125,42 @@ def rewrite(service: Service, request: Request, source: tuple[str, str], target:
             return json_response(selected({**shown, "rewriteToken": token}, parameters.get("fields")))
         shown["resource"] = _copied(service, version, given, parameters, target).resource(request.base)
     return json_response(selected(shown, parameters.get("fields")))
+
+
+def _keeps_its_bytes(
+    service: Service,
+    version: ObjectVersion,
+    given: Mapping[str, Any],
+    parameters: Mapping[str, str],
+    target: tuple[str, str],
+) -> bool:
+    home = service.bucket(target[0])
+    same_class = (given.get("storageClass") or home.storage_class) == version.fields.storage_class
+    return same_class and (parameters.get(KMS_KEY) or home.kms_key) == version.kms_key
+
+
+def move(service: Service, request: Request, source: tuple[str, str], name: str) -> Response:
+    """Rename an object, in one step, to the same fields under a new generation ("Objects: move")."""
+    parameters = request.only({"projection", *CONDITIONS, *SOURCE_CONDITIONS})
+    bucket, before = source
+    if name == before:
+        raise bad_request("The source and destination object names must be different.")
+    check_object_name(name)
+    with service.lock:
+        home = service.bucket(bucket)
+        version = home.version(before)
+        Preconditions.of_parameters(parameters, "ifSource").check_write(version)
+        moved = service.publish(
+            bucket,
+            name,
+            version.content,
+            version.fields,
+            preconditions=Preconditions.of_parameters(parameters),
+            components=version.components,
+            kms_key=version.kms_key,
+        )
+        home.retire(before, service.clock.now())
+    return json_response(selected(moved.resource(request.base), parameters.get("fields")))
 
 
 def _source(service: Service, parameters: Mapping[str, str], source: tuple[str, str]) -> ObjectVersion:
@@ -142,4 +180,11 @@ def _copied(
     settable = {name: value for name, value in given.items() if name not in OUTPUT_ONLY | CHECKSUMS}
     fields = Fields.parsed(settable).typed("") if settable else version.fields
     preconditions = Preconditions.of_parameters(parameters)
-    return service.publish(*target, version.content, fields, preconditions=preconditions, components=version.components)
+    return service.publish(
+        *target,
+        version.content,
+        fields,
+        preconditions=preconditions,
+        components=version.components,
+        kms_key=check_kms_key(parameters.get(KMS_KEY, "")),
+    )

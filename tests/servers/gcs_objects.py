@@ -28,6 +28,7 @@ OUTPUT_ONLY = frozenset(
         "generation",
         "id",
         "kind",
+        "kmsKeyName",
         "mediaLink",
         "metageneration",
         "name",
@@ -51,7 +52,8 @@ class Fields:
     plain: Mapping[str, str] = field(default_factory=dict)
     metadata: Mapping[str, str] = field(default_factory=dict)
     custom_time: str = ""
-    storage_class: str = "STANDARD"
+    storage_class: str = ""
+    """Empty until the bucket's own has been taken for it."""
 
     @classmethod
     def parsed(cls, given: Mapping[str, Any]) -> "Fields":
@@ -59,7 +61,7 @@ class Fields:
         _refuse_unknown(given)
         plain = {name: _string(name, given[name]) for name in PLAIN_FIELDS if given.get(name) is not None}
         metadata = check_metadata(given.get("metadata") or {})
-        storage_class = check_storage_class(given.get("storageClass") or "STANDARD")
+        storage_class = check_storage_class(given["storageClass"]) if given.get("storageClass") else ""
         return cls(plain, metadata, _string("customTime", given.get("customTime") or ""), storage_class)
 
     def patched(self, given: Mapping[str, Any]) -> "Fields":
@@ -112,6 +114,7 @@ class ObjectVersion:
     metageneration: int = 1
     deleted: int | None = None
     components: int = 0
+    kms_key: str = ""
 
     @property
     def etag(self) -> str:
@@ -147,10 +150,15 @@ class ObjectVersion:
             **({"metadata": dict(self.fields.metadata)} if self.fields.metadata else {}),
             **({"customTime": self.fields.custom_time} if self.fields.custom_time else {}),
             **({"timeDeleted": rfc3339(self.deleted)} if self.deleted else {}),
+            **({"kmsKeyName": f"{self.kms_key}/cryptoKeyVersions/1"} if self.kms_key else {}),
         }
 
+    def xml_headers(self) -> dict[str, str]:
+        """Show it as the XML API does ("HTTP headers and query string parameters for XML API")."""
+        return {**self.headers(), **{f"x-goog-meta-{key}": value for key, value in self.fields.metadata.items()}}
+
     def headers(self) -> dict[str, str]:
-        """Show it as downloads and the XML API do ("HTTP headers and query string parameters for XML API")."""
+        """Show it as downloads of the JSON API do, which tell no custom metadata (documented by Google's Go client)."""
         md5 = "" if self.components else f",md5={self.content.md5}"
         return {
             "etag": f'"{self.etag}"' if self.components else f'"{base64.b64decode(self.content.md5).hex()}"',
@@ -162,5 +170,4 @@ class ObjectVersion:
             "x-goog-stored-content-encoding": self.fields.plain.get("contentEncoding", "identity"),
             "x-goog-stored-content-length": str(self.content.size),
             **({"x-goog-component-count": str(self.components)} if self.components else {}),
-            **{f"x-goog-meta-{key}": value for key, value in self.fields.metadata.items()},
         }

@@ -11,7 +11,7 @@ from tests.servers.gcs_batch import batch
 from tests.servers.gcs_errors import bad_request, not_modelled
 from tests.servers.gcs_requests import Request, Response, decoded
 from tests.servers.gcs_service import Service
-from tests.servers.gcs_tokens import TOKEN_PATH, give_token
+from tests.servers.gcs_tokens import TOKEN_PATH, give_token, is_signing, sign_blob
 
 Route = tuple[str, Callable[[], Response]]
 """The name of an operation, as counters and faults use it, and what does it."""
@@ -22,7 +22,7 @@ BY_ADDRESS = frozenset({"upload.chunk", "upload.cancel", "token"})
 
 def is_json(request: Request) -> bool:
     """Whether a request is one of the JSON API, else of the XML API."""
-    return f"{request.path}/".startswith(JSON_PREFIXES) or request.path == TOKEN_PATH
+    return f"{request.path}/".startswith(JSON_PREFIXES) or request.path == TOKEN_PATH or is_signing(request)
 
 
 def serve(service: Service, request: Request) -> Response:
@@ -32,7 +32,7 @@ def serve(service: Service, request: Request) -> Response:
         raise not_modelled(f"{request.method} {request.path}")
     name, handle = route
     if is_json(request) and name not in BY_ADDRESS:
-        service.accounts.check_bearer(request.headers.get("authorization"))
+        service.accounts.check_bearer(request.headers.get("authorization"), service.clock.now() / 1_000_000)
     request.check_headers()
     fault = service.admit(name)
     response = handle()
@@ -42,18 +42,21 @@ def serve(service: Service, request: Request) -> Response:
 
 
 def _json_route(service: Service, request: Request) -> Route | None:
+    route: Route | None = None
     match request.method, request.segments:
         case "POST", ("token",):
-            return "token", partial(give_token, service, request)
+            route = "token", partial(give_token, service, request)
+        case "POST", ("v1", "projects", "-", "serviceAccounts", named):
+            route = "iam.sign", partial(sign_blob, service, request, named)
         case "POST", ("batch", "storage", "v1"):
-            return "batch", partial(batch, request, partial(serve, service))
+            route = "batch", partial(batch, request, partial(serve, service))
         case _, ("storage", "v1", "b", *rest):
-            return _bucket_route(service, request, tuple(rest))
+            route = _bucket_route(service, request, tuple(rest))
         case "GET", ("download", "storage", "v1", "b", bucket, "o", name):
-            return "object.download", partial(objects.download, service, request, bucket, name)
+            route = "object.download", partial(objects.download, service, request, bucket, name)
         case _, ("upload", "storage", "v1", "b", bucket, "o"):
-            return _upload_route(service, request, bucket)
-    return None
+            route = _upload_route(service, request, bucket)
+    return route
 
 
 def _bucket_route(service: Service, request: Request, rest: tuple[str, ...]) -> Route | None:
@@ -89,6 +92,8 @@ def _object_route(service: Service, request: Request, named: tuple[str, str], de
             route = "object.delete", partial(objects.delete, service, request, *named)
         case "POST", ("compose",):
             route = "object.compose", partial(objects.compose, service, request, *named)
+        case "POST", ("moveTo", "o", name):
+            route = "object.move", partial(objects.move, service, request, named, name)
         case "POST", ("copyTo", "b", bucket, "o", name):
             route = "object.copy", partial(objects.copy, service, request, named, (bucket, name))
         case "POST", ("rewriteTo", "b", bucket, "o", name):

@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tests.servers.gcs_accounts import Accounts
 from tests.servers.gcs_buckets import Bucket, Buckets
@@ -20,11 +20,13 @@ from tests.servers.gcs_uploads import Uploads
 
 @dataclass
 class Limits:
-    """What a test may lower: the size of an object in bytes, the results of a page, the bytes of one rewrite call."""
+    """What a test may lower: the size of an object in bytes, the results of a page, the bytes of one rewrite call, and how many
+    bytes of a session's chunk are kept, as the service may keep less than was sent."""
 
     object_bytes: int = 5 * 2**40
     page_results: int = MAX_PAGE
     rewrite_bytes: int = 2**63
+    kept_bytes: int = 2**63
 
 
 class Service:
@@ -71,6 +73,7 @@ class Service:
         *,
         preconditions: Preconditions,
         components: int = 0,
+        kms_key: str = "",
     ) -> ObjectVersion:
         """Let a content be an object, at once and whole. Raises a 404 without the bucket, and a 412."""
         check_object_name(name)
@@ -78,6 +81,10 @@ class Service:
             home = self.bucket(bucket)
             preconditions.check_write(home.live(name))
             generation, now = self.clock.new_generation(), self.clock.now()
-            version = ObjectVersion(bucket, name, generation, now, now, content, fields, components=components)
+            fields = fields if fields.storage_class else replace(fields, storage_class=home.storage_class)
+            key = kms_key or home.kms_key
+            version = ObjectVersion(
+                bucket, name, generation, now, now, content, fields, components=components, kms_key=key
+            )
             home.publish(version)
         return version

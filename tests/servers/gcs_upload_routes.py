@@ -7,7 +7,7 @@ from tests.servers.gcs_contents import Expected, Writer, stored
 from tests.servers.gcs_errors import GcsError, bad_request, no_upload
 from tests.servers.gcs_fields import selected
 from tests.servers.gcs_multipart import MultipartReader
-from tests.servers.gcs_names import check_object_name
+from tests.servers.gcs_names import check_kms_key, check_object_name
 from tests.servers.gcs_object_routes import CONDITIONS
 from tests.servers.gcs_objects import Fields, ObjectVersion
 from tests.servers.gcs_preconditions import Preconditions
@@ -15,7 +15,7 @@ from tests.servers.gcs_requests import MAX_JSON, Request, Response, json_respons
 from tests.servers.gcs_service import Service
 from tests.servers.gcs_uploads import Chunk, Session, append, new_upload_id
 
-PARAMETERS = frozenset({"name", "projection", "uploadType", *CONDITIONS})
+PARAMETERS = frozenset({"kmsKeyName", "name", "projection", "uploadType", *CONDITIONS})
 RESUME_INCOMPLETE = 308
 
 
@@ -26,7 +26,10 @@ def simple(service: Service, request: Request, bucket: str) -> Response:
     Expected.of(request.headers, {}).check(content)
     fields = Fields().typed(request.headers.get("content-type", ""))
     preconditions = Preconditions.of_parameters(parameters)
-    version = service.publish(bucket, parameters.get("name", ""), content, fields, preconditions=preconditions)
+    key = _kms_key(parameters)
+    version = service.publish(
+        bucket, parameters.get("name", ""), content, fields, preconditions=preconditions, kms_key=key
+    )
     return json_response(selected(version.resource(request.base), parameters.get("fields")))
 
 
@@ -46,8 +49,13 @@ def multipart(service: Service, request: Request, bucket: str) -> Response:
     Expected.of(request.headers, given).check(content)
     fields = Fields.parsed(given).typed(head.get("content-type", ""))
     name = _name(parameters, given, bucket)
-    version = service.publish(bucket, name, content, fields, preconditions=Preconditions.of_parameters(parameters))
+    preconditions = Preconditions.of_parameters(parameters)
+    version = service.publish(bucket, name, content, fields, preconditions=preconditions, kms_key=_kms_key(parameters))
     return json_response(selected(version.resource(request.base), parameters.get("fields")))
+
+
+def _kms_key(parameters: Mapping[str, str]) -> str:
+    return check_kms_key(parameters.get("kmsKeyName", ""))
 
 
 def _name(parameters: dict[str, str], given: dict[str, Any], bucket: str) -> str:
@@ -64,6 +72,7 @@ def start(service: Service, request: Request, bucket: str) -> Response:
     fields = Fields.parsed(given).typed(request.headers.get("x-upload-content-type", ""))
     preconditions = Preconditions.of_parameters(parameters)
     session = begin(service, request, bucket, name, fields=fields, preconditions=preconditions, given=given)
+    session.kms_key = _kms_key(parameters)
     address = f"{request.base}/upload/storage/v1/b/{bucket}/o?uploadType=resumable&upload_id={session.id}"
     return Response(200, headers={"location": address, "x-guploader-uploadid": session.id})
 
@@ -107,7 +116,7 @@ def chunk(service: Service, request: Request, upload_id: str) -> ObjectVersion |
         return session.published
     if session.declared is not None and chunk.total not in {None, session.declared}:
         raise bad_request(f"The upload was begun for {session.declared} bytes, not {chunk.total}")
-    append(session, chunk, request.body, service.lock)
+    append(session, chunk, request.body, service.lock, most=service.limits.kept_bytes)
     with service.lock:
         if chunk.completes(session.writer.size):
             return _complete(service, request, session)
@@ -124,7 +133,12 @@ def _complete(service: Service, request: Request, session: Session) -> ObjectVer
             Expected.of(request.headers, {}).check(content)
             session.expected.check(content)
             session.published = service.publish(
-                session.bucket, session.name, content, session.fields, preconditions=session.preconditions
+                session.bucket,
+                session.name,
+                content,
+                session.fields,
+                preconditions=session.preconditions,
+                kms_key=session.kms_key,
             )
         except GcsError as error:
             session.failed = error

@@ -31,6 +31,7 @@ class Session:
     declared: int | None
     begun: int
     writer: Writer
+    kms_key: str = ""
     turn: int = 0
     published: ObjectVersion | None = None
     cancelled: bool = False
@@ -112,9 +113,10 @@ def _uneven(count: int) -> GcsError:
     return bad_request(f"A chunk that is not the last has a multiple of {BLOCK} bytes, not {count}")
 
 
-def append(session: Session, chunk: Chunk, body: Body, lock: AbstractContextManager[object]) -> None:
+def append(session: Session, chunk: Chunk, body: Body, lock: AbstractContextManager[object], *, most: int) -> None:
     """Add what is new of a chunk, block by block: a client that goes away loses no more than the block it was in.
 
+    Of more than `most` bytes the rest is not kept, as the service may do: the client has to send it again.
     Raises a 413, and a 503 for bytes that would leave a gap or come from a request that a later one has overtaken.
     """
     with lock:
@@ -125,7 +127,8 @@ def append(session: Session, chunk: Chunk, body: Body, lock: AbstractContextMana
     known = 0 if chunk.start is None else offset - chunk.start
     while known and (data := body.read(min(known, BLOCK))):
         known -= len(data)
-    while data := body.read(BLOCK):
+    begun = session.writer.size
+    while (chunk.whole or session.writer.size - begun < most) and (data := body.read(BLOCK)):
         with lock:
             if session.turn != mine:
                 raise server_fault(503)

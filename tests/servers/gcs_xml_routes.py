@@ -24,11 +24,11 @@ OVERRIDES = {"response-content-type": "content-type", "response-content-disposit
 
 
 def authorize(service: Service, request: Request) -> None:
-    """Let pass a signed URL, or a bearer token that was given out. Raises a 403, and a 400 for an expired signature."""
+    """Let pass a signed URL, or a bearer token as the JSON API takes it. Raises a 403, and a 400 for an expired signature."""
     if is_signed(request):
         check_signature(request, service.accounts, service.clock.now() / 1_000_000)
-    elif "authorization" in request.headers and service.accounts.guarded:
-        service.accounts.check_bearer(request.headers["authorization"])
+    elif request.headers.get("authorization", "").startswith("Bearer "):
+        service.accounts.check_bearer(request.headers["authorization"], service.clock.now() / 1_000_000)
     else:
         raise access_denied("Anonymous caller does not have access to the Google Cloud Storage object.")
 
@@ -49,6 +49,7 @@ def get(service: Service, request: Request, bucket: str, name: str) -> Response:
         version = service.bucket(bucket).version(name, number(parameters, "generation"))
         Preconditions.of_headers(request.headers).check_read(version)
         response = media(version, request.headers)
+    response.headers.update(version.xml_headers())
     response.headers.update({OVERRIDES[key]: parameters[key] for key in OVERRIDES if key in parameters})
     return response
 
@@ -79,7 +80,7 @@ def put(service: Service, request: Request, bucket: str, name: str) -> Response:
 
 
 def _shown(version: ObjectVersion) -> dict[str, str]:
-    return {"content-type": "text/html; charset=UTF-8", **version.headers()}
+    return {"content-type": "text/html; charset=UTF-8", **version.xml_headers()}
 
 
 def _received(service: Service, request: Request) -> Content:

@@ -1,14 +1,18 @@
 """A fixture per server, started when a test first asks and once per test process, and a place of its own for every test."""
 
 import base64
+import json
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
 import pytest
 import redis
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from tests.stack import servers
 from tests.stack.postgres import new_database
@@ -71,6 +75,20 @@ class CosmosServer:
         return CosmosDatabase(self.url, self.key, unique("test"))
 
 
+@dataclass(frozen=True)
+class GcsBucket:
+    """The name of a bucket that no other test has and that does not exist yet, and a key whose signatures the server takes."""
+
+    url: str
+    bucket: str
+    key: str = field(repr=False)
+    """A service account's key (JSON), as Google Cloud hands it out; "" where signatures are not looked at."""
+
+    @property
+    def address(self) -> str:
+        return self.url.removeprefix("http://")
+
+
 def unique(prefix: str) -> str:
     """A name that no other test has, of lower-case letters, digits and a hyphen."""
     return f"{prefix}-{secrets.token_hex(6)}"
@@ -131,9 +149,46 @@ def valkey() -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
+def gcs_key(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The key file of a service account that nobody else has."""
+    path = tmp_path_factory.mktemp("gcs") / "key.json"
+    path.write_text(json.dumps(service_account_key()), encoding="utf-8")
+    return path
+
+
+def service_account_key(email: str = "northstar@acme-prod.iam.gserviceaccount.com") -> dict[str, str]:
+    """Make a service account's key, as Google Cloud hands it out."""
+    private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    token_uri = "https://oauth2.googleapis.com/token"
+    return {
+        "type": "service_account",
+        "project_id": "acme-prod",
+        "client_email": email,
+        "private_key_id": "1",
+        "private_key": pem,
+        "token_uri": token_uri,
+    }
+
+
+@pytest.fixture(scope="session")
+def gcs_server(gcs_key: Path) -> Iterator[Server]:
+    """Our own Cloud Storage server."""
+    with servers.gcs_server("--key", str(gcs_key)) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def postgres() -> Iterator[Server]:
     """PostgreSQL."""
     with servers.postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def gcs_emulator() -> Iterator[Server]:
+    """PyPI's Cloud Storage emulator: the second opinion."""
+    with servers.gcs_emulator() as server:
         yield server
 
 
@@ -171,6 +226,16 @@ def firestore_emulator_project(firestore_emulator: Server) -> Iterator[Firestore
     yield project
     place = f"emulator/v1/projects/{project.project}/databases/(default)/documents"
     urlopen(Request(f"{firestore_emulator.url}/{place}", method="DELETE"), timeout=FORGET_SECONDS).close()
+
+
+@pytest.fixture
+def gcs_bucket(gcs_server: Server, gcs_key: Path) -> GcsBucket:
+    return GcsBucket(gcs_server.url, unique("test"), gcs_key.read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def gcs_emulator_bucket(gcs_emulator: Server) -> GcsBucket:
+    return GcsBucket(gcs_emulator.url, unique("test"), "")
 
 
 @pytest.fixture

