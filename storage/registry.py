@@ -73,7 +73,7 @@ BACKENDS: Final[dict[str, Backend]] = {
         extra="gcp",
     ),
     "gcs": Backend("Google Cloud Storage", CLOUD, {BLOBS: None}),
-    "s3": Backend("Amazon S3", CLOUD, {BLOBS: None}),
+    "s3": Backend("Amazon S3", CLOUD, {BLOBS: "storage.backends.s3.S3Blobs"}, sdk="boto3", extra="aws"),
 }
 
 KINDS: Final[dict[str, Kind]] = {

@@ -28,6 +28,19 @@ NOT_SIGNED: Final = frozenset(
     }
 )
 DENIED: Final = frozenset({"AccessDenied", "AccessDeniedException", "AllAccessDisabled", "UnauthorizedOperation"})
+THROTTLED: Final = frozenset(
+    {
+        "LimitExceededException",
+        "RequestLimitExceeded",
+        "ThrottledException",
+        "Throttling",
+        "ThrottlingError",
+        "ThrottlingException",
+        "TooManyRequests",
+        "TooManyRequestsException",
+    }
+)
+"""None of these calls was done."""
 ASSUME_ROLE: Final = "AssumeRole"
 
 
@@ -56,6 +69,19 @@ def of_sdk(error: Exception, service: str) -> Exception:
                 f"The AWS SDK refused the call ({type(error).__name__}).", fix="Check the route's config."
             )
     return Unanswered(f"What answered is not {service}.", fix="Check the endpoint, and proxies on the way.")
+
+
+def of_credentials(error: Exception) -> Exception:
+    """Translate an error of whoever hands out a route's keys: the service itself was not asked yet."""
+    from botocore.exceptions import ClientError  # noqa: PLC0415 - at first use
+
+    if isinstance(error, ClientError):
+        code = error.response.get("Error", {}).get("Code", "")
+        if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500 or code in THROTTLED:
+            return BackendUnavailable(f"AWS does not hand out the role's keys now ({code}).")
+        return role_refusal(code)
+    told = of_sdk(error, "AWS STS")
+    return BackendUnavailable(told.detail, fix=told.fix) if isinstance(told, Unanswered) else told
 
 
 def unreachable(service: str) -> BackendUnavailable:
@@ -90,9 +116,7 @@ def access_refusal(code: str, operation: str, *, action: str, resource: str) -> 
     `action` is what the IAM policy must allow, on the `resource`.
     """
     if operation == ASSUME_ROLE:
-        return BackendRejected(
-            f"The role cannot be assumed ({code}).", fix="Check role_arn, external_id and its trust policy."
-        )
+        return role_refusal(code)
     if code in NOT_SIGNED:
         return BackendRejected(
             f"AWS does not accept the credentials ({code}).", fix="Check the route's keys, and the server's clock."
@@ -102,3 +126,10 @@ def access_refusal(code: str, operation: str, *, action: str, resource: str) -> 
             f"AWS does not allow {operation} ({code}).", fix=f"Allow {action} on {resource} in the IAM policy."
         )
     return None
+
+
+def role_refusal(code: str) -> BackendRejected:
+    """The route's role was not handed out."""
+    return BackendRejected(
+        f"The role cannot be assumed ({code}).", fix="Check role_arn, external_id and its trust policy."
+    )

@@ -14,7 +14,8 @@ class Intake:
 
     def __init__(self, chunks: Iterable[bytes], *, part_bytes: int) -> None:
         self._chunks: Iterator[bytes] = iter(chunks)
-        self._part_bytes = part_bytes
+        self.part_bytes = part_bytes
+        """How large the next part is to be."""
         self._rest = bytearray()
         self._digest = new_sha256()
         self.size = 0
@@ -26,14 +27,19 @@ class Intake:
         """Lower-case hex."""
         return self._digest.hexdigest()
 
-    def part(self) -> bytes:
-        """Return the next part: of the full size, but for the last, which is empty only when the whole body is."""
+    def fill(self) -> None:
+        """Read what the next part will hold, so that `part` need not wait for the caller."""
         while (
-            len(self._rest) <= self._part_bytes and not self.ended
+            len(self._rest) <= self.part_bytes and not self.ended
         ):  # one byte more tells that this part is not the last
             self._take()
-        part = bytes(self._rest[: self._part_bytes])
-        del self._rest[: self._part_bytes]
+
+    def part(self) -> bytes:
+        """Return the next part: of the full size, but for the last, which is empty only when the whole body is."""
+        self.fill()
+        with memoryview(self._rest) as rest:
+            part = bytes(rest[: self.part_bytes])
+        del self._rest[: self.part_bytes]
         self._digest.update(part)
         self.size += len(part)
         return part

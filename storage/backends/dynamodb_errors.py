@@ -3,25 +3,17 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from storage.backends import aws_errors
 from storage.backends.aws_errors import access_refusal, of_sdk
 from storage.backends.dynamodb_items import Item
 from storage.backends.service import Outrun, Unanswered
 from storage.errors import BackendRejected, Throttled
 
-THROTTLED: Final = frozenset(
-    {
-        "ContinuousBackupsUnavailableException",
-        "LimitExceededException",
-        "ProvisionedThroughputExceeded",
-        "ProvisionedThroughputExceededException",
-        "RequestLimitExceeded",
-        "ThrottledException",
-        "Throttling",
-        "ThrottlingError",
-        "ThrottlingException",
-        "TooManyRequestsException",
-    }
-)
+THROTTLED: Final = aws_errors.THROTTLED | {
+    "ContinuousBackupsUnavailableException",
+    "ProvisionedThroughputExceeded",
+    "ProvisionedThroughputExceededException",
+}
 """Of calls and, in other words, of the items of a cancelled transaction. None of them was applied."""
 _OUTRUN: Final = frozenset(
     {"ConditionalCheckFailed", "DuplicateItem", "TransactionConflict", "TransactionConflictException"}
