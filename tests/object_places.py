@@ -11,6 +11,7 @@ import pytest
 
 from northstar.modes import LAB
 from storage.registry import BACKENDS, BLOBS, driver_class
+from tests.stack.fixtures import unique
 
 Config = dict[str, Any]
 
@@ -19,7 +20,13 @@ def _filesystem(_request: pytest.FixtureRequest) -> Config:
     return {}
 
 
-_PLACES: Final[dict[str, Callable[[pytest.FixtureRequest], Config]]] = {"filesystem": _filesystem}
+def _s3(request: pytest.FixtureRequest) -> Config:
+    account = request.getfixturevalue("aws_account")
+    keys = {"access_key_id": account.access_key, "secret_access_key": account.secret_key}
+    return {"region": account.region, "bucket": unique("bucket"), "endpoint": account.endpoint, **keys}
+
+
+_PLACES: Final[dict[str, Callable[[pytest.FixtureRequest], Config]]] = {"filesystem": _filesystem, "s3": _s3}
 """In the order in which the issue flips a route: filesystem, s3, azure_blob, gcs."""
 SCHEMES: Final = {"filesystem": "file", "s3": "s3", "azure_blob": "az", "gcs": "gs"}
 """How the URI of an object begins."""

@@ -23,6 +23,7 @@ from storage.backends.s3_service import S3Bucket
 from storage.backends.s3_settling import settled
 from storage.backends.s3_sweeping import swept
 from storage.backends.s3_write import Write, conflict, quoted_etag, uri_of
+from storage.backends.sending import sent
 from storage.blobs import (
     ANY,
     Area,
@@ -108,7 +109,7 @@ class S3Blobs:
 
     def delete(self, ref: BlobRef, *, expect: BlobExpect = ANY) -> bool:
         name, bucket = self._layout.name(ref), self._bucket
-        if expect is ANY and bucket.head(name) is None:
+        if expect is ANY and sent(lambda: bucket.head(name)) is None:
             return False
         if isinstance(expect, str):
             quoted_etag(expect, ref.key)
@@ -199,7 +200,7 @@ class S3Blobs:
     def _source_of_copy(self, ref: BlobRef, etag: str | None) -> BlobInfo:
         """Look at the object in the route's own region. Raises NotFound or VersionConflict."""
         name = self._layout.name(ref)
-        headers = self._bucket.head(name, checksum=ref.area is Area.UPLOADS)
+        headers = sent(lambda: self._bucket.head(name, checksum=ref.area is Area.UPLOADS))
         if headers is None:
             raise NotFound(f"There is no object {ref.key!a} to copy.")
         info = info_of(ref, self._uri(name), headers)

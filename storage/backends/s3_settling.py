@@ -30,7 +30,7 @@ def settled(call: Callable[[], T], found: Callable[[], T | None]) -> T:
     try:
         return _in_turn(call)
     except (ConditionFailed, NotThere):  # perhaps because of the first, which arrived meanwhile
-        there = found()
+        there = sent(found)
         if there is None:
             raise
     except Unanswered as lost:
@@ -67,7 +67,7 @@ def _in_turn(call: Callable[[], T]) -> T:
 
 def _looked_for(found: Callable[[], T | None], lost: Unanswered) -> T | None:
     try:
-        return found()
+        return sent(found)
     except BackendUnavailable:
         raise _unknown() from lost.__cause__
 
