@@ -1,5 +1,6 @@
 """Physical names of objects in a bucket: `tenants/{tenant}/{env}/raw/{key}`, readable in the vendor's own console."""
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -51,6 +52,16 @@ def is_upload(name: str, above: str) -> bool:
     while parts[0] in {"projects", "surfaces"} and len(parts) > 2:
         parts = parts[2:]
     return parts[0] == Area.UPLOADS
+
+
+def upload_homes(above: str, folders: Callable[[str], Iterable[str]]) -> Iterator[str]:
+    """Yield what the names of uploads begin with, in each project and surface of a tenant and env whose names begin with `above`.
+
+    `folders` gives the beginnings of names that lead one slash further than the one it is asked for.
+    """
+    for home in (above, *folders(f"{above}projects/")):
+        for inner in (home, *folders(f"{home}surfaces/")):
+            yield f"{inner}{Area.UPLOADS}/"
 
 
 def key_of(name: str, home: str) -> str | None:

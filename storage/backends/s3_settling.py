@@ -1,10 +1,10 @@
-"""A write whose answer was lost is looked for, and sent once more where it is not there: it ends as one write, and is told so."""
+"""A write whose answer was lost is looked for: it happens once, and its caller is told the truth or that nobody knows."""
 
 import time
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from storage.backends.s3_errors import ConditionFailed, Contended, NotThere
+from storage.backends.s3_errors import Contended
 from storage.backends.sending import ATTEMPTS, pause_after, sent
 from storage.backends.service import WRITE_SECONDS, Unanswered
 from storage.errors import BackendUnavailable
@@ -18,26 +18,16 @@ TURNS: Final = 3
 def settled(call: Callable[[], T], found: Callable[[], T | None]) -> T:
     """Return what a write answers or, when its answer was lost, what `found` says of it.
 
-    What `found` does not find is sent once more: it may then happen twice, as the same write. Raises as the call does, and
-    Unanswered where it may have happened or not.
+    It is never sent twice: S3 compares bytes, so a condition would not keep a second one from undoing what others did since.
+    Raises as the call does, and Unanswered where the write may have happened or not.
     """
     try:
         return _in_turn(call)
     except Unanswered as lost:
-        there = _looked_for(found, lost)
-    if there is not None:
+        there = _looked_for(found)
+        if there is None:
+            raise Unanswered("S3 did not answer: this write may have happened or not.") from lost.__cause__
         return there
-    try:
-        return _in_turn(call)
-    except (ConditionFailed, NotThere):  # perhaps because of the first, which arrived meanwhile
-        there = sent(found)
-        if there is None:
-            raise
-    except Unanswered as lost:
-        there = _looked_for(found, lost)
-        if there is None:
-            raise _unknown() from lost.__cause__
-    return there
 
 
 def repeated(call: Callable[[], T]) -> T:
@@ -65,12 +55,8 @@ def _in_turn(call: Callable[[], T]) -> T:
     return sent(call)
 
 
-def _looked_for(found: Callable[[], T | None], lost: Unanswered) -> T | None:
+def _looked_for(found: Callable[[], T | None]) -> T | None:
     try:
         return sent(found)
     except BackendUnavailable:
-        raise _unknown() from lost.__cause__
-
-
-def _unknown() -> Unanswered:
-    return Unanswered("S3 did not answer: this write may have happened or not.")
+        return None

@@ -3,21 +3,20 @@
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 
-from storage.backends.blob_names import Layout
+from storage.backends.blob_names import Layout, upload_homes
 from storage.backends.s3_errors import ConditionFailed, NotThere
 from storage.backends.s3_listed import Listed, Upload
 from storage.backends.s3_service import S3Bucket
-from storage.blobs import Area, Swept
-
-_SCOPES = frozenset({"projects", "surfaces"})
+from storage.blobs import Swept
 
 
 def swept(bucket: S3Bucket, layout: Layout, tenant: str, env: str, *, before: datetime, dry_run: bool) -> Swept:
     """Remove uploads and staged bytes that were begun before, and give up uploads in parts; or only count them."""
     above = layout.above(tenant, env)
     uploads = parts = 0
-    for home in _upload_homes(bucket, above):
+    for home in upload_homes(above, partial(_folders, bucket)):
         uploads += sum(dry_run or _removed(bucket, listed) for listed in _objects(bucket, home, before))
     for listed in _objects(bucket, layout.staging(tenant, env), before):
         parts += dry_run or _removed(bucket, listed)
@@ -26,17 +25,6 @@ def swept(bucket: S3Bucket, layout: Layout, tenant: str, env: str, *, before: da
             bucket.abort(upload.name, upload.id)
         parts += 1
     return Swept(uploads, parts)
-
-
-def _upload_homes(bucket: S3Bucket, above: str) -> Iterator[str]:
-    """Yield what the names of uploads begin with: of the scope `above`, and of all projects and surfaces in it."""
-    for folder in _folders(bucket, above):
-        name = folder.removeprefix(above).rstrip("/")
-        if name == Area.UPLOADS:
-            yield folder
-        elif name in _SCOPES:
-            for scope in _folders(bucket, folder):
-                yield from _upload_homes(bucket, scope)
 
 
 def _folders(bucket: S3Bucket, above: str) -> Iterator[str]:
