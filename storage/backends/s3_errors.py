@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from xml.etree import ElementTree as ET
 
-from storage.backends.aws_errors import THROTTLED, access_refusal, is_safe_to_show, unreachable, untrusted
+from storage.backends.aws_errors import THROTTLED, access_refusal, is_safe_to_show
 from storage.backends.service import Unanswered
 from storage.errors import BackendRejected, BackendUnavailable, Throttled, ValueTooLarge
 
@@ -157,14 +157,3 @@ def _refusal(refusal: Refusal, bucket: str) -> Exception:
     return BackendRejected(
         f"S3 refused {operation} ({code or refusal.status}).", fix="Check the bucket's policy and the route's config."
     )
-
-
-def of_http(error: Exception) -> Exception:
-    """Translate an error of the HTTP library: BackendUnavailable where nothing was sent, Unanswered where something may have."""
-    from urllib3 import exceptions as http  # noqa: PLC0415 - at first use
-
-    if isinstance(error, http.NewConnectionError | http.ConnectTimeoutError | http.ProxyError):
-        return unreachable(SERVICE)
-    if isinstance(error, http.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
-        return untrusted()
-    return Unanswered("S3 did not answer in time.")

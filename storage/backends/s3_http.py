@@ -4,8 +4,6 @@ The SDK finds the credentials and the address. What goes over the wire is made h
 the CPU of a small request (docs/decisions/0013). A process forked from one that has connections opens its own.
 """
 
-import os
-import socket
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,16 +14,16 @@ from urllib.parse import urlsplit
 from storage.backends import aws_sessions
 from storage.backends.aws_config import AwsAccess
 from storage.backends.aws_errors import is_safe_to_show, no_credentials, of_credentials
-from storage.backends.aws_sessions import MOST_CONNECTIONS
 from storage.backends.forks import renew_after_fork
-from storage.backends.s3_errors import not_of_s3, of_http, refusal_in
+from storage.backends.s3_connections import Connections, Incoming
+from storage.backends.s3_errors import not_of_s3, refusal_in
 from storage.backends.s3_signing import EMPTY_SHA256, query_string, quoted, sign
-from storage.backends.service import CONNECT_SECONDS, READ_SECONDS, Unanswered
+from storage.backends.service import READ_SECONDS, Unanswered
 from storage.errors import BackendUnavailable
 
-PIECE_BYTES: Final = 256 * 1024
-"""Of a large body: each piece has `CONNECT_SECONDS` to leave, so that a slow line is not taken for a dead one."""
 _SUCCESS: Final = frozenset({200, 204, 206})
+_REFUSAL_BYTES: Final = 64 * 1024
+"""More of a refusal is not read: S3's are short, and another server's are of no use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +59,7 @@ class Answer:
 class Door:
     """Where requests go, and with whose credentials. `root` stands before each quoted name."""
 
-    pool: Any
+    connections: Connections
     credentials: Any
     origin: str
     host: str
@@ -92,37 +90,30 @@ class S3Http:
 
     def send(self, request: Request) -> Answer:
         """Send the request once and return its answer. Raises as `opened`."""
-        raw = self.opened(request)
-        with translated(request):
-            return Answer(raw.headers, raw.read())
+        with of_request(request):
+            incoming = self._sent(request)
+            return Answer(incoming.headers, incoming.read())
 
-    def opened(self, request: Request) -> Any:
-        """Send the request once and return the HTTP library's answer, its body yet to be read or closed.
+    def opened(self, request: Request) -> Incoming:
+        """Send the request once and return its answer, whose body is yet to be read or closed.
 
         Raises what `Refusal.raised` tells, Unanswered for a write that may have happened, or BackendUnavailable.
         """
-        from urllib3 import Timeout  # noqa: PLC0415 - at first use
+        with of_request(request):
+            return self._sent(request)
 
+    def _sent(self, request: Request) -> Incoming:
         door = self._door or self.door()
         path, query = door.path(request.name), query_string(request.query)
         headers = {"host": door.host, **request.headers}
         sign(request, path, query, headers, keys=self.keys(), region=self.region)
+        headers["user-agent"] = "northstar"
         if not request.reads:
             headers["content-length"] = str(len(request.body))
-        with translated(request):
-            raw = door.pool.urlopen(
-                request.method,
-                f"{path}?{query}" if query else path,
-                body=_pieces(request.body) if len(request.body) > PIECE_BYTES else request.body or None,
-                headers=headers,
-                retries=False,
-                redirect=False,
-                timeout=Timeout(connect=CONNECT_SECONDS, read=request.seconds),
-                preload_content=False,
-                decode_content=False,
-            )
-            self._check(request, raw)
-        return raw
+        target = f"{path}?{query}" if query else path
+        incoming = door.connections.send(request.method, target, headers, request.body, seconds=request.seconds)
+        self._check(request, incoming)
+        return incoming
 
     def keys(self) -> Any:
         """Return the credentials as they are now, renewed where they end. Raises BackendRejected or BackendUnavailable."""
@@ -156,7 +147,7 @@ class S3Http:
             self._closed, door, self._door = True, self._door, None
             client, self._client = self._client, None
         if door is not None:
-            door.pool.close()
+            door.connections.close()
         if client is not None:
             client.close()
 
@@ -164,27 +155,22 @@ class S3Http:
         if self._closed:
             raise BackendUnavailable("This store is closed: its route has changed.", fix="Open it again.")
 
-    def _check(self, request: Request, raw: Any) -> None:
+    def _check(self, request: Request, incoming: Incoming) -> None:
         """Raise for anything but success, and for a success that is not of S3: it would read as an object, or as none."""
-        if raw.status not in _SUCCESS:
-            raise refusal_in(request.operation, raw.status, raw.headers, raw.read()).raised(self.bucket)
-        if "x-amz-request-id" not in raw.headers:
-            raw.close()
+        if incoming.status not in _SUCCESS:
+            body = incoming.read(_REFUSAL_BYTES)
+            incoming.close()
+            raise refusal_in(request.operation, incoming.status, incoming.headers, body).raised(self.bucket)
+        if "x-amz-request-id" not in incoming.headers:
+            incoming.close()
             raise not_of_s3()
 
 
 @contextmanager
-def translated(request: Request) -> Iterator[None]:
-    """Raise errors of the HTTP library as ours. Of a read, what was not answered has certainly changed nothing."""
-    from urllib3.exceptions import HTTPError  # noqa: PLC0415 - at first use
-
+def of_request(request: Request) -> Iterator[None]:
+    """Tell a read that was not answered as one that has certainly changed nothing."""
     try:
         yield
-    except HTTPError as error:
-        told = of_http(error)
-        if isinstance(told, Unanswered) and request.reads:
-            told = BackendUnavailable(told.detail, fix=told.fix)
-        raise told from error
     except Unanswered as told:
         if not request.reads:
             raise
@@ -203,29 +189,15 @@ def _credentials_translated() -> Iterator[None]:
 
 def _door_at(origin: str, bucket: str, credentials: Any, *, own: bool) -> Door:
     """Address the bucket as S3 asks for: by host at S3's own address; by path at any other, which may know no such host."""
+    from botocore.utils import get_environ_proxies  # noqa: PLC0415 - at first use
+
     parts = urlsplit(origin)
     by_host = own and "." not in bucket  # no certificate covers a name with dots
     host = f"{bucket}.{parts.netloc}" if by_host else parts.netloc
     where = f"{parts.scheme}://{host}"
-    return Door(_pool(where, through_proxies=own), credentials, where, host, "/" if by_host else f"/{bucket}/")
-
-
-def _pool(origin: str, *, through_proxies: bool) -> Any:
-    from botocore.httpsession import create_urllib3_context, get_cert_path  # noqa: PLC0415 - at first use
-    from botocore.utils import get_environ_proxies  # noqa: PLC0415
-    from urllib3 import PoolManager, ProxyManager  # noqa: PLC0415
-    from urllib3.connection import HTTPConnection  # noqa: PLC0415
-
-    options: dict[str, Any] = {
-        "maxsize": MOST_CONNECTIONS,
-        "socket_options": [*HTTPConnection.default_socket_options, (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)],
-    }
-    if origin.startswith("https:"):
-        trusted = os.environ.get("AWS_CA_BUNDLE") or get_cert_path(True)
-        options |= {"ssl_context": create_urllib3_context(), "cert_reqs": "CERT_REQUIRED", "ca_certs": trusted}
-    proxy = get_environ_proxies(origin).get(urlsplit(origin).scheme) if through_proxies else None
-    manager = ProxyManager(proxy, **options) if proxy else PoolManager(**options)
-    return manager.connection_from_url(origin)
+    proxy = get_environ_proxies(where).get(parts.scheme) if own else None  # a named address is asked itself
+    connections = Connections(where, proxy=proxy)
+    return Door(connections, credentials, where, host, "/" if by_host else f"/{bucket}/")
 
 
 def _origin_of(access: AwsAccess) -> str:
@@ -234,8 +206,3 @@ def _origin_of(access: AwsAccess) -> str:
     origin = str(client.meta.endpoint_url)
     client.close()
     return origin
-
-
-def _pieces(body: bytes) -> Iterator[memoryview]:
-    whole = memoryview(body)
-    return (whole[start : start + PIECE_BYTES] for start in range(0, len(whole), PIECE_BYTES))

@@ -1,9 +1,11 @@
 """The bytes of an object on their way out of S3: one request, read as it is consumed."""
 
-from typing import Any, Final
+from typing import Final
 
+from storage.backends.s3_connections import Incoming
 from storage.backends.s3_errors import NotThere
 from storage.backends.s3_service import S3Bucket
+from storage.backends.service import Unanswered
 from storage.blobs import CHUNK_BYTES, ByteRange, RangeRequest
 from storage.errors import BackendUnavailable
 
@@ -13,31 +15,28 @@ _CHUNK: Final = CHUNK_BYTES // 2
 class Chunks:
     """The rest of an answer's body. A stalled or broken read raises BackendUnavailable; closing frees the connection."""
 
-    def __init__(self, raw: Any) -> None:
-        self._raw = raw
+    def __init__(self, incoming: Incoming) -> None:
+        self._incoming = incoming
         self._closed = False
 
     def __iter__(self) -> "Chunks":
         return self
 
     def __next__(self) -> bytes:
-        from urllib3.exceptions import HTTPError  # noqa: PLC0415 - at first use
-
         try:
-            chunk: bytes = b"" if self._closed else self._raw.read(_CHUNK)
-        except HTTPError as error:
-            self.close()
-            raise BackendUnavailable("S3 did not send all of the object in time.") from error
+            chunk = b"" if self._closed else self._incoming.read(_CHUNK)
+        except Unanswered as error:
+            raise BackendUnavailable("S3 did not send all of the object in time.") from error.__cause__
         if not chunk:
             raise StopIteration
         return chunk
 
     def close(self) -> None:
         self._closed = True
-        self._raw.close()
+        self._incoming.close()
 
 
-def opened(bucket: S3Bucket, name: str, byte_range: str) -> Any:
+def opened(bucket: S3Bucket, name: str, byte_range: str) -> Incoming | None:
     """Return S3's answer to a reader of an object, or None. Raises as `S3Bucket.get`."""
     try:
         return bucket.get(name, byte_range)

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote
 from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
 
+from storage.backends.s3_connections import Incoming
 from storage.backends.s3_errors import BucketIsThere, NotThere, UploadGone, not_of_s3, refusal_in
-from storage.backends.s3_http import Answer, Request, S3Http, translated
+from storage.backends.s3_http import Answer, Request, S3Http, of_request
 from storage.backends.s3_listed import Listing, Upload, listing_in, moment_of, uploads_in
 
 WORK_SECONDS: Final = 30.0
@@ -66,8 +67,8 @@ class S3Bucket:
         answer = self._write("PutObject", name, part, headers, {})
         return Sent(etag_in(answer.headers), date_of(answer.headers["date"]))
 
-    def get(self, name: str, byte_range: str = "") -> Any:
-        """Open an object, or a range of it, and return the HTTP library's answer. Raises BeyondTheEnd."""
+    def get(self, name: str, byte_range: str = "") -> Incoming:
+        """Open an object, or a range of it, and return the answer, yet to be read. Raises BeyondTheEnd."""
         headers = {"range": byte_range} if byte_range else {}
         return self.http.opened(Request("GetObject", "GET", name, headers=headers))
 
@@ -182,10 +183,10 @@ class S3Bucket:
         try:
             root = ET.fromstring(answer.body)  # noqa: S314 - as the SDK reads it, with the same parser
         except ET.ParseError:
-            with translated(request):
+            with of_request(request):
                 raise not_of_s3() from None
         if root.tag == "Error":
-            with translated(request):
+            with of_request(request):
                 raise refusal_in(request.operation, 500, answer.headers, answer.body).raised(self.name)
         return root
 

@@ -18,6 +18,14 @@ ROWS = {
     "appends": ["append, 32 writers", "append, 1 writer"],
     "listings": ["list 100 at the end", "list 100 in the middle"],
     "objects": ["1 KiB PUT / same promise", "1 KiB PUT / write in place"],
+    "cloud_objects": [
+        *(
+            f"S3 1 KiB {operation} / {other}"
+            for operation in ("put", "get")
+            for other in ("boto3 client", "django-storages")
+        ),
+        *("S3 64 MiB put / put_object", "S3 64 MiB put / upload_fileobj", "S3 64 MiB get / boto3 client"),
+    ],
     "clouds": [
         *("DynamoDB get", "DynamoDB put", "DynamoDB put / same"),
         *("DynamoDB increment", "DynamoDB increment / same"),
