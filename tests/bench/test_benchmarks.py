@@ -19,12 +19,8 @@ ROWS = {
     "listings": ["list 100 at the end", "list 100 in the middle"],
     "objects": ["1 KiB PUT / same promise", "1 KiB PUT / write in place"],
     "cloud_objects": [
-        *(
-            f"S3 1 KiB {operation} / {other}"
-            for operation in ("put", "get")
-            for other in ("boto3 client", "django-storages")
-        ),
-        *("S3 64 MiB put / put_object", "S3 64 MiB put / upload_fileobj", "S3 64 MiB get / boto3 client"),
+        *(f"S3 {operation} 1 KiB / {other}" for operation in ("put", "get") for other in ("SDK", "Django")),
+        *("S3 put 64 MiB / one request", "S3 put 64 MiB / parts", "S3 get 64 MiB / SDK"),
     ],
     "clouds": [
         *("DynamoDB get", "DynamoDB put", "DynamoDB put / same"),
