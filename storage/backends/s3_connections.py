@@ -59,6 +59,9 @@ class Incoming:
             self._response.close()
             connection.close()
 
+    def __del__(self) -> None:
+        self.close()  # whoever forgets an answer shall not keep its connection
+
     def _keep_if_read(self) -> None:
         if self._response.isclosed() and not self._response.will_close and self._connection is not None:
             self._connections.keep(self._connection)
