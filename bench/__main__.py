@@ -26,6 +26,7 @@ BENCHMARKS: Final = {
     "objects": "bench.objects",
     "propagation": "bench.propagation",
     "clouds": "bench.clouds",
+    "cloud_objects": "bench.cloud_objects",
 }
 """Modules with a `run(home, size)` that returns the table's rows; imported when Django stands."""
 

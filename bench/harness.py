@@ -137,6 +137,12 @@ def at_most(result: Result, most: float) -> Bar:
     return Bar(f"≤ {most:g}x the time", result.ratio.median <= most)
 
 
+def at_most_cpu(result: Result, most: float) -> Bar:
+    """Return the bar of a ratio of the CPU times, which should be low."""
+    ratio = result.ours.cpu / result.base.cpu if result.base.cpu else 0.0
+    return Bar(f"≤ {most:g}x the CPU ({ratio:.2f}x)", ratio <= most)
+
+
 def at_least(result: Result, least: float) -> Bar:
     """Return the bar of a ratio that should be high."""
     return Bar(f"≥ {least:g}x faster", result.ratio.median >= least)

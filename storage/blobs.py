@@ -58,6 +58,8 @@ class BlobInfo:
     uri: str
     modified_at: datetime
     metadata: Mapping[str, str] = field(default_factory=dict)
+    replica: str | None = None
+    """The region that answered because the route's own was down. What it says may be older than the last write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +129,8 @@ class BlobPage:
     prefixes: tuple[str, ...] = ()
     cursor: str | None = None
     foreign: tuple[str, ...] = ()
+    replica: str | None = None
+    """As `BlobInfo` has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +177,8 @@ class BlobLimits:
     page_objects: int = 1000
     conditional_writes: bool = True
     ranges: bool = True
+    exact_put_time: bool = True
+    """A put tells the very `modified_at` that `head` tells. Else it tells when the service answered: moments later at most."""
     version_per_write: bool = True
     """Every write has an ETag of its own. Else equal bytes have equal ETags, and a condition cannot tell their writes apart."""
     presign: bool = True

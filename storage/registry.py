@@ -83,7 +83,7 @@ BACKENDS: Final[dict[str, Backend]] = {
         sdk="google.cloud.storage",
         extra="gcp",
     ),
-    "s3": Backend("Amazon S3", CLOUD, {BLOBS: None}),
+    "s3": Backend("Amazon S3", CLOUD, {BLOBS: "storage.backends.s3.S3Blobs"}, sdk="boto3", extra="aws"),
 }
 
 KINDS: Final[dict[str, Kind]] = {

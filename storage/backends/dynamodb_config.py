@@ -4,11 +4,20 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field, model_validator
 
-from storage.config import BackendConfig, Endpoint, Secret
+from storage.backends.aws_config import (
+    AccessKeyId,
+    AwsEndpoint,
+    ExternalId,
+    Region,
+    RoleArn,
+    SecretAccessKey,
+    SessionToken,
+    StsEndpoint,
+    check_access,
+)
+from storage.config import BackendConfig
 
 PROVISIONED: Final = "PROVISIONED"
-
-_ROLE: Final = r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9_+=,.@/-]{1,576}$"
 
 Units = Annotated[int, Field(ge=1, le=40_000)]
 """Capacity units of one table: AWS grants 40,000 without asking."""
@@ -23,9 +32,7 @@ class DynamoDBConfig(BackendConfig):
 
     location_fields: ClassVar[frozenset[str]] = frozenset({"endpoint", "region", "table_name"})
 
-    region: Annotated[
-        str, Field(title="Region", pattern=r"^[a-z]{2,4}(-[a-z0-9]+)+-[0-9]{1,2}$", description="Such as eu-central-1.")
-    ]
+    region: Region
     table_name: Annotated[
         str,
         Field(
@@ -34,42 +41,13 @@ class DynamoDBConfig(BackendConfig):
             description="Holds all of the route's documents. Created by `routes prepare` where it is missing.",
         ),
     ] = "northstar"
-    access_key_id: Annotated[
-        Secret | None,
-        Field(title="Access key ID", description="With its secret access key. Empty: the platform's own credentials."),
-    ] = None
-    secret_access_key: Annotated[
-        Secret | None, Field(title="Secret access key", description="Goes with the access key ID.")
-    ] = None
-    session_token: Annotated[
-        Secret | None, Field(title="Session token", description="Of temporary keys only, which end with it.")
-    ] = None
-    role_arn: Annotated[
-        str | None,
-        Field(
-            title="Role to assume",
-            pattern=_ROLE,
-            description="arn:aws:iam::<account>:role/<name>, assumed with the credentials above and renewed before it ends.",
-        ),
-    ] = None
-    external_id: Annotated[
-        str | None,
-        Field(
-            title="External ID",
-            pattern=r"^[A-Za-z0-9_+=,.@:/-]{2,1224}$",
-            description="What the role's trust policy asks for, if it asks.",
-        ),
-    ] = None
-    endpoint: Annotated[
-        Endpoint | None,
-        Field(
-            title="Endpoint",
-            description="Another address than the region's own, such as a VPC endpoint or an emulator.",
-        ),
-    ] = None
-    sts_endpoint: Annotated[
-        Endpoint | None, Field(title="STS endpoint", description="The same for the service that hands out the role.")
-    ] = None
+    access_key_id: AccessKeyId = None
+    secret_access_key: SecretAccessKey = None
+    session_token: SessionToken = None
+    role_arn: RoleArn = None
+    external_id: ExternalId = None
+    endpoint: AwsEndpoint = None
+    sts_endpoint: StsEndpoint = None
     billing_mode: Annotated[
         Literal["PAY_PER_REQUEST", "PROVISIONED"],
         Field(
@@ -93,12 +71,7 @@ class DynamoDBConfig(BackendConfig):
 
     @model_validator(mode="after")
     def _check_together(self) -> "DynamoDBConfig":
-        if (self.access_key_id is None) != (self.secret_access_key is None):
-            raise ValueError("access_key_id and secret_access_key go together")
-        if self.session_token is not None and self.access_key_id is None:
-            raise ValueError("session_token goes with access_key_id and secret_access_key")
-        if self.role_arn is None and (self.external_id or self.sts_endpoint):
-            raise ValueError("external_id and sts_endpoint go with role_arn")
+        check_access(self)
         if {self.read_units is None, self.write_units is None} != {self.billing_mode != PROVISIONED}:
             raise ValueError("read_units and write_units go with billing_mode PROVISIONED, both, and only with it")
         return self

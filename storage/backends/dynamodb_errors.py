@@ -3,45 +3,22 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from storage.backends import aws_errors
+from storage.backends.aws_errors import access_refusal, of_sdk
 from storage.backends.dynamodb_items import Item
 from storage.backends.service import Outrun, Unanswered
-from storage.errors import BackendRejected, BackendUnavailable, Throttled
+from storage.errors import BackendRejected, Throttled
 
-THROTTLED: Final = frozenset(
-    {
-        "ContinuousBackupsUnavailableException",
-        "LimitExceededException",
-        "ProvisionedThroughputExceeded",
-        "ProvisionedThroughputExceededException",
-        "RequestLimitExceeded",
-        "ThrottledException",
-        "Throttling",
-        "ThrottlingError",
-        "ThrottlingException",
-        "TooManyRequestsException",
-    }
-)
+THROTTLED: Final = aws_errors.THROTTLED | {
+    "ContinuousBackupsUnavailableException",
+    "ProvisionedThroughputExceeded",
+    "ProvisionedThroughputExceededException",
+}
 """Of calls and, in other words, of the items of a cancelled transaction. None of them was applied."""
 _OUTRUN: Final = frozenset(
     {"ConditionalCheckFailed", "DuplicateItem", "TransactionConflict", "TransactionConflictException"}
 )
-_NOT_SIGNED: Final = frozenset(
-    {
-        "ExpiredToken",
-        "ExpiredTokenException",
-        "IncompleteSignature",
-        "IncompleteSignatureException",
-        "InvalidClientTokenId",
-        "InvalidSignatureException",
-        "MissingAuthenticationToken",
-        "MissingAuthenticationTokenException",
-        "SignatureDoesNotMatch",
-        "UnrecognizedClientException",
-    }
-)
-_DENIED: Final = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
 _NO_TABLE: Final = frozenset({"ResourceNotFoundException", "TableNotFoundException"})
-_ASSUME_ROLE: Final = "AssumeRole"
 _PREPARE: Final = "Run `python manage.py routes prepare`."
 
 
@@ -71,48 +48,7 @@ def translated(error: Exception) -> Exception:
 
     if isinstance(error, sdk.ClientError):
         return _of_answer(error.response, error.operation_name)
-    if isinstance(error, sdk.BotoCoreError):
-        return _of_sdk(error)
-    return Unanswered("What answered is not DynamoDB.", fix="Check the endpoint, and proxies on the way.")
-
-
-def _of_sdk(error: Exception) -> Exception:
-    """Translate what went wrong on this side, or on the way."""
-    from botocore import exceptions as sdk  # noqa: PLC0415 - at first use
-
-    match error:
-        case sdk.EndpointConnectionError() | sdk.ConnectTimeoutError() | sdk.ProxyConnectionError():
-            return BackendUnavailable(
-                "DynamoDB cannot be reached.", fix="Check the region, the endpoint and the network."
-            )
-        case sdk.SSLError() if "CERTIFICATE_VERIFY_FAILED" in str(error):
-            return BackendRejected(
-                "The endpoint's certificate is not trusted.", fix="Check the endpoint, or add its CA."
-            )
-        case sdk.HTTPClientError() | sdk.ConnectionError() | sdk.IncompleteReadError() | sdk.ChecksumError():
-            return Unanswered("DynamoDB did not answer in time.")
-        case (
-            sdk.NoCredentialsError()
-            | sdk.PartialCredentialsError()
-            | sdk.CredentialRetrievalError()
-            | sdk.MetadataRetrievalError()
-            | sdk.TokenRetrievalError()
-            | sdk.SSOError()
-        ):
-            return BackendRejected(
-                f"There are no AWS credentials here ({type(error).__name__}).",
-                fix="Give the route an access key, or the server a role.",
-            )
-    return BackendRejected(f"The AWS SDK refused the call ({type(error).__name__}).", fix="Check the route's config.")
-
-
-def is_safe_to_show(error: Exception) -> bool:
-    """Whether the SDK's own text holds no secret and no data: AWS repeats what was signed, a helper program what it printed."""
-    from botocore import exceptions as sdk  # noqa: PLC0415 - at first use
-
-    if isinstance(error, sdk.ClientError):
-        return error.response.get("Error", {}).get("Code") not in _NOT_SIGNED
-    return isinstance(error, sdk.HTTPClientError | sdk.ConnectionError)
+    return of_sdk(error, "DynamoDB")
 
 
 def _of_answer(response: Mapping[str, Any], operation: str) -> Exception:
@@ -142,21 +78,11 @@ def _of_reasons(codes: Sequence[str]) -> Exception:
 
 
 def _refusal(code: str, operation: str) -> BackendRejected:
-    if operation == _ASSUME_ROLE:
-        return BackendRejected(
-            f"The role cannot be assumed ({code}).", fix="Check role_arn, external_id and its trust policy."
-        )
+    refused = access_refusal(code, operation, action=f"dynamodb:{operation}", resource="the table")
+    if refused:
+        return refused
     if code in _NO_TABLE:
         return TableMissing("The DynamoDB table does not exist.", fix=_PREPARE)
     if code == "ResourceInUseException":
         return TableExists("The DynamoDB table is being changed.", fix="Try again when it is active.")
-    if code in _NOT_SIGNED:
-        return BackendRejected(
-            f"AWS does not accept the credentials ({code}).", fix="Check the route's keys, and the server's clock."
-        )
-    if code in _DENIED:
-        return BackendRejected(
-            f"AWS does not allow {operation} ({code}).",
-            fix=f"Allow dynamodb:{operation} on the table in the IAM policy.",
-        )
     return RequestInvalid(f"DynamoDB refused {operation} ({code}).", fix=f"The table may be another's. {_PREPARE}")

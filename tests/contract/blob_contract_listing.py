@@ -28,7 +28,7 @@ TREE = (
 
 def fill(blobs, keys=TREE):
     for key in keys:
-        put(blobs, key, key.encode())
+        blobs.put(key, [key.encode()], content_type="text/plain")
 
 
 def by_bytes(keys):

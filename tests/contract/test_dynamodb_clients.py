@@ -11,7 +11,7 @@ from urllib.parse import parse_qs
 import pytest
 from botocore.hooks import BaseEventHooks
 
-from storage.backends.dynamodb_client import Sessions
+from storage.backends.aws_sessions import Sessions
 from storage.backends.dynamodb_config import DynamoDBConfig
 from storage.documents import Ref
 from storage.errors import BackendRejected, BackendUnavailable
@@ -82,7 +82,7 @@ def test_what_the_environment_says_of_aws_changes_nothing(dynamodb, misleading):
 
 def test_without_an_endpoint_the_region_s_own_is_asked(misleading):
     config = DynamoDBConfig(region="eu-central-1", access_key_id="a", secret_access_key="b")
-    client = Sessions().client(config)
+    client = Sessions().client("dynamodb", config)
     assert client.meta.endpoint_url == "https://dynamodb.eu-central-1.amazonaws.com"
     client.close()
 
@@ -90,7 +90,7 @@ def test_without_an_endpoint_the_region_s_own_is_asked(misleading):
 def test_without_keys_the_platform_s_credentials_are_used_and_no_address_of_its_own(dynamodb, monkeypatch, misleading):
     monkeypatch.delenv("AWS_PROFILE")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", dynamodb.account.access_key)
-    client = Sessions().client(dynamodb.config(access_key_id=None, secret_access_key=None))
+    client = Sessions().client("dynamodb", dynamodb.config(access_key_id=None, secret_access_key=None))
     dynamodb.prepared()
     assert client.list_tables()["TableNames"] == ["northstar"]
     client.close()
@@ -102,7 +102,7 @@ def test_a_platform_without_credentials_says_so(dynamodb, monkeypatch, tmp_path)
     for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
         monkeypatch.setenv(name, str(tmp_path / "none"))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setattr("storage.backends.dynamodb_client._sessions", Sessions())
+    monkeypatch.setattr("storage.backends.aws_sessions.sessions", Sessions())
     plain = dynamodb.driver(access_key_id=None, secret_access_key=None)
     role = dynamodb.driver(access_key_id=None, secret_access_key=None, role_arn=ROLE)
     for driver in (plain, role):

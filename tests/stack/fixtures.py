@@ -102,6 +102,13 @@ def ministack() -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
+def strict_ministack() -> Iterator[Server]:
+    """MiniStack that verifies every signature and weighs IAM's policies."""
+    with servers.ministack(auth=True) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def locked_moto() -> Iterator[Server]:
     """moto behind one lock: the second opinion for DynamoDB."""
     with servers.locked_moto() as server:
@@ -196,8 +203,8 @@ def _cosmos_key() -> str:
     return base64.b64encode(secrets.token_bytes(64)).decode()
 
 
-def _account(server: Server) -> AwsAccount:
-    return AwsAccount(server.url, f"{secrets.randbelow(ACCOUNTS):012}", secrets.token_urlsafe(30))
+def _account(server: Server, secret: str = servers.MINISTACK_SECRET) -> AwsAccount:
+    return AwsAccount(server.url, f"{secrets.randbelow(ACCOUNTS):012}", secret)
 
 
 def _project(server: Server) -> FirestoreProject:
@@ -210,8 +217,13 @@ def aws_account(ministack: Server) -> AwsAccount:
 
 
 @pytest.fixture
+def strict_aws_account(strict_ministack: Server) -> AwsAccount:
+    return _account(strict_ministack)
+
+
+@pytest.fixture
 def locked_moto_account(locked_moto: Server) -> AwsAccount:
-    return _account(locked_moto)
+    return _account(locked_moto, secrets.token_urlsafe(30))
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Which servers there are and how each is started: what they are called here is what their fixtures are called."""
 
 import os
+import secrets
 import shutil
 import sys
 from collections.abc import Sequence
@@ -19,6 +20,8 @@ JAR_MAIN = "com.google.cloud.datastore.emulator.firestore.CloudFirestore"
 JAVA_OPTIONS = ("-Xmx2g", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 """A heap that a whole run does not fill (512 MB were too few once), and a start that does not compile for the long run."""
 INSTALL = "python3 make.py servers"
+MINISTACK_SECRET = secrets.token_urlsafe(30)
+"""The secret key of every account of this process's MiniStack, by which it verifies signatures."""
 
 
 class NotInstalled(RuntimeError):
@@ -42,11 +45,16 @@ def installed(pattern: str) -> str:
     return str(found)
 
 
-def ministack() -> AbstractContextManager[Server]:
-    """DynamoDB and S3 by MiniStack, in one process; a 12-digit access key is an account of its own."""
+def ministack(*, auth: bool = False) -> AbstractContextManager[Server]:
+    """DynamoDB and S3 by MiniStack, in one process; a 12-digit access key is an account of its own.
+
+    Presigned requests are verified in any case; with `auth` all others are too, and IAM's policies count.
+    """
 
     def command(port: int) -> Sequence[str]:
-        settings = [f"GATEWAY_PORT={port}", "SERVICES=dynamodb,s3", "LOG_LEVEL=WARNING"]
+        services = "dynamodb,s3,iam,sts" if auth else "dynamodb,s3"
+        settings = [f"GATEWAY_PORT={port}", f"SERVICES={services}", "LOG_LEVEL=WARNING", f"AUTH={str(auth).lower()}"]
+        settings.append(f"AWS_SECRET_ACCESS_KEY={MINISTACK_SECRET}")
         # By hypercorn, because MiniStack's own command leaves a file behind when it is killed.
         serve = [installed("bin/hypercorn"), "ministack.app:app", "--workers", "0", "--bind", f"{HOST}:{port}"]
         return ["env", *settings, *serve, "--keep-alive", "75", "--log-level", "WARNING"]

@@ -1,0 +1,86 @@
+"""Uploads in parts: several under way at once, in bounded memory, and given up whole when anything fails."""
+
+import logging
+from collections import deque
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from typing import Final
+
+from storage.backends.blob_intake import Intake
+from storage.backends.s3_service import Part, S3Bucket
+from storage.backends.s3_settling import repeated
+from storage.errors import BackendRejected, BackendUnavailable
+
+MIB: Final = 1024 * 1024
+PART_BYTES: Final = 8 * MIB
+"""Of a part, and of the largest body that is sent in one request."""
+AT_ONCE: Final = 2
+"""Parts of that size under way at once, beside the one that is being read: 24 MiB in all."""
+MOST_PARTS: Final = 10_000
+"""Of one upload ("Amazon S3 multipart upload limits")."""
+_STEADY_PARTS: Final = 5_000
+_STEP_PARTS: Final = 500
+_LARGEST_PART: Final = 4 * 1024 * MIB
+"""S3 takes 5 GiB."""
+
+logger = logging.getLogger(__name__)
+
+
+def size_of_parts(size: int | None) -> int:
+    """Return how large the parts of a body are to be, so that 10,000 suffice if that was announced."""
+    return max(PART_BYTES, -(-(size or 0) // (MOST_PARTS * MIB)) * MIB)
+
+
+def grown(number: int) -> int:
+    """Return how large a part must be at least, the first being 1: so that 10,000 hold 5 TiB that nobody announced.
+
+    40 GB go by in parts of the first size.
+    """
+    steps = max(0, -(-(number - _STEADY_PARTS) // _STEP_PARTS))
+    return min(PART_BYTES << steps, _LARGEST_PART)
+
+
+@contextmanager
+def upload(bucket: S3Bucket, name: str, headers: Mapping[str, str]) -> Iterator[str]:
+    """Begin an upload in parts and lend its id; it is given up if the block does not end well."""
+    upload_id = repeated(lambda: bucket.begin(name, headers))
+    try:
+        yield upload_id
+    except BaseException:
+        _give_up(bucket, name, upload_id)
+        raise
+
+
+def send_parts(bucket: S3Bucket, name: str, upload_id: str, first: bytes, body: Intake) -> list[str]:
+    """Send the first part and all that the body still gives, and return the ETags.
+
+    Raises what the caller's own chunks raise, unchanged, or as `S3Bucket.put_part`; no part is under way any more then.
+    """
+    etags: list[str] = []
+    under_way: deque[Future[str]] = deque()
+    part, number, announced = first, 1, body.part_bytes
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="northstar-s3") as threads:
+        while True:
+            under_way.append(threads.submit(_send_part, bucket, name, upload_id, number, part))
+            if body.ended:
+                break
+            number += 1
+            body.part_bytes = max(announced, grown(number))
+            body.fill()
+            while len(under_way) >= (AT_ONCE if body.part_bytes == PART_BYTES else 1):
+                etags.append(under_way.popleft().result())
+            part = body.part()
+        return etags + [each.result() for each in under_way]
+
+
+def _send_part(bucket: S3Bucket, name: str, upload_id: str, number: int, data: bytes) -> str:
+    return repeated(partial(bucket.put_part, name, upload_id, number, Part.of(data)))
+
+
+def _give_up(bucket: S3Bucket, name: str, upload_id: str) -> None:
+    try:
+        bucket.abort(name, upload_id)
+    except (BackendUnavailable, BackendRejected) as error:
+        logger.warning("An unfinished upload to S3 is left to the sweep: %s", error.code)

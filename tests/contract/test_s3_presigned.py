@@ -1,0 +1,32 @@
+"""The presigned contracts, over S3 by MiniStack that verifies every signature, of forms too."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from storage.blob_guard import GuardedBlobs
+from tests.contract.blob_contract import OpenBlobs
+from tests.contract.blob_contract_presigned import BlobPresignedContract
+from tests.contract.blob_contract_uploads import BlobUploadContract
+from tests.contract.s3_lab import S3Lab, guarded
+from tests.stack.fixtures import AwsAccount
+
+
+@pytest.fixture
+def open_blobs(strict_aws_account: AwsAccount, settings) -> Iterator[OpenBlobs]:
+    lab = S3Lab(strict_aws_account, settings)
+    lab.prepared()
+
+    def open_them(tenant="acme", env="dev", project=None, surface="_") -> GuardedBlobs:
+        return guarded(lab.driver(), tenant, env, project, surface)
+
+    yield open_them
+    lab.close()
+
+
+class TestPresigned(BlobPresignedContract):
+    backend = "s3 (MiniStack)"
+
+
+class TestUploads(BlobUploadContract):
+    backend = "s3 (MiniStack)"
