@@ -69,6 +69,16 @@ class CosmosServer:
         return CosmosDatabase(self.url, self.key, unique("test"))
 
 
+@dataclass(frozen=True)
+class AzureContainer:
+    """The name of a container that no other test has and that does not exist yet, at an emulator with a public key."""
+
+    endpoint: str
+    container: str
+    account: str = servers.AZURITE_ACCOUNT
+    key: str = field(default=servers.AZURITE_KEY, repr=False)
+
+
 def unique(prefix: str) -> str:
     """A name that no other test has, of lower-case letters, digits and a hyphen."""
     return f"{prefix}-{secrets.token_hex(6)}"
@@ -121,6 +131,13 @@ def cosmos_second_opinion() -> Iterator[CosmosServer]:
         yield CosmosServer(server, _cosmos_key())
 
 
+@pytest.fixture(scope="session")
+def azurite() -> Iterator[Server]:
+    """Azurite: Azure Blob Storage."""
+    with servers.azurite() as server:
+        yield server
+
+
 def _cosmos_key() -> str:
     return base64.b64encode(secrets.token_bytes(64)).decode()
 
@@ -165,3 +182,8 @@ def cosmos_database(cosmos_server: CosmosServer) -> CosmosDatabase:
 @pytest.fixture
 def cosmos_second_database(cosmos_second_opinion: CosmosServer) -> CosmosDatabase:
     return cosmos_second_opinion.database()
+
+
+@pytest.fixture
+def azure_container(azurite: Server) -> AzureContainer:
+    return AzureContainer(azurite.url, unique("test"))

