@@ -194,7 +194,8 @@ def lock_servers(compile_command: list[str]) -> None:
     _npm("install", "--package-lock-only", "--omit-lockfile-registry-resolved", folder=ROOT / NPM)
     content = json.loads((ROOT / NPM_LOCK).read_text())
     for package in content["packages"].values():
-        package.pop("funding", None)  # addresses, of no use here
+        for field in ("funding", "license"):  # of no use here, and some hold addresses
+            package.pop(field, None)
     (ROOT / NPM_LOCK).write_text(json.dumps(content, indent=2) + "\n")
     _install_npm_servers()
 

@@ -15,6 +15,7 @@ from django.db import Error as DatabaseFailure
 from django.db.models import Count, Max, Min
 
 from northstar.errors import NorthstarError
+from northstar.foreign_objects import foreign_objects
 from northstar.migrations import pending_migrations
 from northstar.modes import SYSTEM_TENANT
 from routing.audit import verify_chain
@@ -131,6 +132,18 @@ def _ping(route: ResolvedRoute, mode: str) -> Finding | None:
     return None
 
 
+def _foreign_objects() -> Iterator[Finding]:
+    for found in foreign_objects():
+        route, names = found.route, found.names
+        shown = ", ".join(f"{name[:80]!a}" for name in names[:3]) + (", …" if len(names) > 3 else "")
+        yield Finding(
+            WARNING,
+            f"route {route.id} ({route.resource_kind} in {_place(route)} on {route.backend_type})",
+            f"{len(names)} objects have names that are no keys, so no listing shows them: {shown}.",
+            "Find out which program writes there; rename or remove them with the service's own tools.",
+        )
+
+
 def _place(route: ResolvedRoute) -> str:
     return f"{route.tenant_id}/{route.env}" + (f"/{route.project_id}" if route.project_id else "")
 
@@ -215,6 +228,7 @@ def _clock() -> Iterator[Finding]:
 
 _CHECKS: Final[tuple[Callable[[], Iterator[Finding]], ...]] = (
     _routes,
+    _foreign_objects,
     _missing_routes,
     _outbox,
     _audit,

@@ -21,12 +21,15 @@ _ASSIGNED: Final = re.compile(
     r"(?i)((?:password|passwd|secret|token|api_?key|access_?key|account_?key|sig|signature)(?:_key)?[\"']?\s*[=:]\s*[\"']?)[^\s\"'&,;}]{4,}"
 )
 
+_PRESIGNED: Final = re.compile(r"(/storage/presigned/)[^\s\"'?<>]+")
+
 
 def redact_text(text: str) -> str:
-    """Return the text without API tokens, authorization headers, user info in URLs and `secret=…` assignments."""
+    """Return the text without API tokens, authorization headers, presigned URLs, user info and `secret=…` assignments."""
     text = _TOKEN.sub(rf"\1_{MASK}", text)
     text = _CREDENTIALS.sub(rf"\1 {MASK}", text)
     text = _USERINFO.sub(MASK, text)
+    text = _PRESIGNED.sub(rf"\1{MASK}", text)
     return _ASSIGNED.sub(rf"\1{MASK}", text)
 
 

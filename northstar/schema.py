@@ -100,7 +100,7 @@ class Operation(AutoSchema):
 
 
 def complete(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:  # noqa: ARG001
-    """Give every call the context's headers and the problem answers."""
+    """Give every call the problem answers, and the context's headers where a key is asked for."""
     components = result.setdefault("components", {})
     components.setdefault("schemas", {})["Problem"] = PROBLEM_SCHEMA
     components["responses"] = {
@@ -128,7 +128,8 @@ def complete(result: dict[str, Any], generator: Any, request: Any, public: bool)
 
 def _complete_call(operation: dict[str, Any]) -> None:
     parameters = operation.setdefault("parameters", [])
-    parameters += [{"$ref": f"#/components/parameters/{name}"} for name in CONTEXT_HEADERS]
+    if operation.setdefault("security", []):  # an empty list says that nothing is needed
+        parameters += [{"$ref": f"#/components/parameters/{name}"} for name in CONTEXT_HEADERS]
     body = operation.get("requestBody", {})
     if "application/json" in body.get("content", {}):
         body["required"] = True

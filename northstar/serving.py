@@ -1,4 +1,4 @@
-"""The one-process server: granian inside this process, the outbox relay beside it, and an end within seconds."""
+"""The one-process server: granian inside this process, the outbox relay and the sweeper beside it, and an end within seconds."""
 
 import asyncio
 import logging
@@ -18,6 +18,7 @@ from granian.server.embed import Server
 from northstar.asgi import application
 from northstar.bridge import THREAD_NAME
 from routing.operations.relay import start_relay
+from routing.operations.sweeping import start_sweeper
 from storage.api.sse import close_streams
 from storage.opening import close_adapters
 
@@ -40,11 +41,12 @@ def serve(host: str, port: int, *, on_listening: Callable[[], Any], stop_at_eof:
     of the pipe then takes its server along, even when it is killed. Raises PortTaken.
     """
     _check_port(host, port)
-    relay = start_relay()
+    relay, sweeper = start_relay(), start_sweeper()
     try:
         finished = asyncio.run(_run(host, port, on_listening, stop_at_eof=stop_at_eof)) and _web_threads_ended()
     finally:
         relay.stop()
+        sweeper.stop()
         close_adapters()
     if not finished:
         logger.warning("Some requests did not end within %s seconds and were cut off.", GRACE_SECONDS)

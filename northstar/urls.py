@@ -9,7 +9,7 @@ from northstar.views import ContextView, DocsView, SchemaView
 from routing.admin_site import site
 from routing.api import legacy_urls as legacy_routes
 from routing.api import urls as routes
-from storage.api import legacy_documents, legacy_objects, objects, streams, tables
+from storage.api import legacy_documents, legacy_objects, objects, presigned, streams, tables
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", RedirectView.as_view(url="/admin/")),
@@ -28,6 +28,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
                 *routes.urlpatterns,
                 *streams.urlpatterns,
                 *tables.urlpatterns,
+                *presigned.urlpatterns,
                 *objects.urlpatterns,
             ]
         ),

@@ -11,6 +11,7 @@ from storage.blobs import (
     ANY,
     METADATA_BYTES,
     METADATA_NAMES,
+    RECEIPT,
     Area,
     Blob,
     BlobDriver,
@@ -152,16 +153,19 @@ class GuardedBlobs:
         ref = self._ref(key, area)
         return self._caller.run("presign", lambda: self._driver.presign(ref, grant), repeatable=True)
 
-    def sweep(self, *, before: datetime) -> Swept:
-        """Sweep the whole of the scope's tenant and env."""
+    def sweep(self, *, before: datetime, dry_run: bool = False) -> Swept:
+        """Sweep the whole of the scope's tenant and env, or only count what that would remove."""
         tenant, env = self.scope.tenant, self.scope.env
-        return self._caller.run("sweep", lambda: self._driver.sweep(tenant, env, before=before), repeatable=True)
+        return self._caller.run(
+            "sweep", lambda: self._driver.sweep(tenant, env, before=before, dry_run=dry_run), repeatable=True
+        )
 
     def _ref(self, key: str, area: Area = Area.OBJECTS) -> BlobRef:
         check_object_key(key)
         return BlobRef(self.scope, key, area)
 
-    def _check_metadata(self, metadata: Mapping[str, str]) -> None:
+    def _check_metadata(self, given: Mapping[str, str]) -> None:
+        metadata = {name: value for name, value in given.items() if name != RECEIPT}
         try:
             size = sum(len(name.encode()) + len(value.encode()) for name, value in metadata.items())
         except UnicodeEncodeError:

@@ -20,6 +20,8 @@ METADATA_BYTES: Final = 1024
 METADATA_NAMES: Final = 32
 """User metadata, names and values together in UTF-8, and how many: with any characters, packed for HTTP headers and beside
 our own, they stay below S3's 2 KB, the least that a service allows ("Editing object metadata", Amazon S3 guide)."""
+RECEIPT: Final = "ns_upload"
+"""A name in the metadata that is Northstar's own and stands beside the user's: which upload the object came from."""
 NAME_BYTES: Final = 1024
 """A physical name, with its scope and the route's prefix: what S3 and Google Cloud Storage allow in UTF-8."""
 
@@ -44,7 +46,8 @@ class BlobRef:
 class BlobInfo:
     """What is known of a stored object. `sha256` is lower-case hex, `etag` bare (no quotes), `modified_at` UTC.
 
-    `sha256` is None for bytes that reached the service past Northstar: by a presigned URL, or by another program.
+    `sha256` is None for bytes that reached the service past Northstar: by a presigned URL, or by another program. Of an upload
+    it is only what the service itself has verified, never what its sender wrote into the metadata.
     """
 
     key: str
@@ -243,8 +246,11 @@ class BlobDriver(Protocol):
     def presign(self, ref: BlobRef, grant: Grant) -> Presigned:
         """Sign a request for exactly this object. Only called as the limits allow; nothing is sent to the service."""
 
-    def sweep(self, tenant: str, env: str, *, before: datetime) -> Swept:
-        """Remove what no write of this tenant and env began since `before` can still need: unregistered uploads, loose parts."""
+    def sweep(self, tenant: str, env: str, *, before: datetime, dry_run: bool = False) -> Swept:
+        """Remove what no write of this tenant and env began since `before` can still need: unregistered uploads, loose parts.
+
+        A dry run only counts what would be removed.
+        """
 
     def prepare(self) -> None:
         """Create what the service needs (buckets, folders); may be called again at any time."""

@@ -9,6 +9,7 @@ import hashlib
 import shutil
 from collections.abc import Iterator
 from dataclasses import astuple, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -190,6 +191,7 @@ class BlobScratch:
                 for area in Area:
                     for name in _keys(blobs, area=area):
                         blobs.delete(name, area=area)
+                blobs.sweep(before=datetime.now(UTC))
                 self._journal.delete(key)
                 runs.add(key.partition(".")[0])
         return sorted(runs)

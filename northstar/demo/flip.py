@@ -1,41 +1,45 @@
-"""Part four: the object route flips to another folder, and the same call writes elsewhere."""
+"""Part four: the object route flips to another place, and the same call writes elsewhere."""
 
 from pathlib import Path
 from typing import Any
 
 from northstar.demo.client import Answer, Client
-from northstar.demo.stage import API, FIRST_ROOT, SECOND_ROOT, Stage, checksums, sha256, stream_path
+from northstar.demo.places import Place
+from northstar.demo.stage import API, Stage, checksums, sha256, stream_path
 
 ROUTES = f"{API}/routing/routes"
 RATIONALE = "The demo shows a flip."
 SWITCHED = "ROUTE_BACKEND_SWITCHED"
 
 
-def point_objects_at(stage: Stage, base_dir: str, why: str) -> Answer:
-    """Create the demo's object route, or flip it to this folder; the route that stands there already is left as it is."""
+def point_objects_at(stage: Stage, place: Place, why: str) -> Answer:
+    """Create the demo's object route, or flip it to this place; the route that stands there already is left as it is."""
     body = {
         "resource_kind": "object_store",
-        "backend_type": "filesystem",
-        "config": {"base_dir": base_dir},
+        "backend_type": place.backend_type,
+        "config": dict(place.config),
         "switch_rationale": why,
     }
     return stage.demo.need("POST", ROUTES, data=body)
 
 
 def flip_objects(stage: Stage, key: str) -> None:
-    """Repeat one PUT before and after the flip; then look into both folders, the trail and both event streams."""
+    """Repeat one PUT before and after the flip; then look into both places, the trail and both event streams."""
     report = stage.report
     report.part("4. A route flips")
     content = (stage.project / key).read_bytes()
     path = stage.object_path(key)
     earlier = stage.demo.need("PUT", path, body=content)
-    first = checksums(stage.first_root)
-    report.say(f"  POST {ROUTES}: object_store of t_demo/{stage.env} from {FIRST_ROOT} to {SECOND_ROOT}")
-    route = point_objects_at(stage, SECOND_ROOT, RATIONALE).json
+    kept = checksums(_root(stage, stage.first)) if stage.first.is_folder else {}
+    places = f"from {stage.first.value} to {stage.second.value}"
+    report.say(f"  POST {ROUTES}: object_store of t_demo/{stage.env} {places}")
+    route = point_objects_at(stage, stage.second, RATIONALE).json
     missing = stage.demo.call("GET", path)
     report.equal("the flip is in force at once; data stays where it was written", "404 NOT_FOUND", missing.summary())
     later = stage.demo.need("PUT", path, body=content)
-    _check_folders(stage, key, content, first)
+    _check_places(stage, earlier, later)
+    if stage.first.is_folder:
+        _check_folders(stage, key, content, kept)
     revisions = [int(answer.headers["x-northstar-route-revision"]) for answer in (earlier, later)]
     report.check("the answer names the new revision", revisions[1] > revisions[0], f"{revisions[0]} → {revisions[1]}")
     change = _check_audit(stage, route["id"])
@@ -43,12 +47,23 @@ def flip_objects(stage: Stage, key: str) -> None:
         _check_streams(stage, str(change["change_id"]))
 
 
+def _root(stage: Stage, place: Place) -> Path:
+    return stage.home / place.value
+
+
+def _check_places(stage: Stage, earlier: Answer, later: Answer) -> None:
+    uris = [str(answer.json["uri"]) for answer in (earlier, later)]
+    told = all(place.value in uri for place, uri in zip((stage.first, stage.second), uris, strict=True))
+    stage.report.check("the same PUT now answers another URI", told, uris[1])
+
+
 def _check_folders(stage: Stage, key: str, content: bytes, first: dict[str, str]) -> None:
     report = stage.report
-    here = [path for path, digest in checksums(stage.second_root).items() if _is_object(path, key, digest, content)]
+    now = checksums(_root(stage, stage.second))
+    here = [path for path, digest in now.items() if _is_object(path, key, digest, content)]
     seen = str(Path(here[0]).relative_to(stage.home)) if here else "nothing there"
-    report.check("the same PUT now writes into the other folder", bool(here), seen)
-    untouched = checksums(stage.first_root) == first
+    report.check("the file is in the other folder", bool(here), seen)
+    untouched = checksums(_root(stage, stage.first)) == first
     report.check("the first folder is untouched", untouched, f"{len(first)} files, each with the same SHA-256")
 
 
@@ -63,8 +78,9 @@ def _check_audit(stage: Stage, route_id: int) -> dict[str, Any] | None:
     if change is None:
         report.check("the trail has the change", False, "no audit row")
         return None
-    moved = [change[side]["config"].get("base_dir") for side in ("before", "after")]
-    as_made = change["action"] == SWITCHED and moved == [FIRST_ROOT, SECOND_ROOT] and change["rationale"] == RATIONALE
+    moved = [change[side]["config"].get(stage.first.field) for side in ("before", "after")]
+    expected = (SWITCHED, [stage.first.value, stage.second.value], RATIONALE)
+    as_made = (change["action"], moved, change["rationale"]) == expected
     report.check(
         "the trail says who, what and why", as_made, f"{change['action']} by {change['actor']}: {moved[0]} → {moved[1]}"
     )

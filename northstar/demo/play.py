@@ -12,15 +12,17 @@ from typing import Final, NoReturn
 
 from django.conf import settings
 
+from northstar.demo.backends import OtherBackend, data_on
 from northstar.demo.client import Client
-from northstar.demo.documents import DocumentBackend, documents_on
 from northstar.demo.events import tell_history
 from northstar.demo.files import keep_files
 from northstar.demo.flip import flip_objects, point_objects_at
+from northstar.demo.handing_out import hand_out
+from northstar.demo.places import FIRST, SECOND, Place, folder, prefix
 from northstar.demo.refusals import try_what_is_forbidden
 from northstar.demo.report import Report
 from northstar.demo.server import running_server
-from northstar.demo.stage import API, EMPTY_ENV, FIRST_ROOT, OTHER_TENANT, Stage
+from northstar.demo.stage import API, EMPTY_ENV, OTHER_TENANT, Stage
 from northstar.demo.table import clear_table, keep_dependencies
 from northstar.modes import LAB, SYSTEM_TENANT
 from northstar.quickstart import (
@@ -47,8 +49,8 @@ class _Tokens:
     operator: str
 
 
-def play(report: Report, *, keep: bool, backend: DocumentBackend | None = None) -> None:
-    """Run every part against a server of its own, and write what was seen into the report; documents lie on `backend`, if any.
+def play(report: Report, *, keep: bool, backend: OtherBackend | None = None) -> None:
+    """Run every part against a server of its own, and write what was seen into the report; what `backend` serves lies there.
 
     Its keys are revoked afterwards, and its objects and records deleted unless `keep`; events, being append-only, stay.
     Runs that start at the same time follow one another.
@@ -62,7 +64,7 @@ def play(report: Report, *, keep: bool, backend: DocumentBackend | None = None) 
     with (
         _ends_on_sigterm(),
         alone,
-        documents_on(backend, report, keep=keep) as env,
+        data_on(backend, report, keep=keep) as env,
         _keys(env) as tokens,
         running_server(project, home / "demo-server.log") as url,
     ):
@@ -73,6 +75,8 @@ def play(report: Report, *, keep: bool, backend: DocumentBackend | None = None) 
             home=home,
             env=env,
             run=secrets.token_hex(4),
+            first=_place(backend, FIRST),
+            second=_place(backend, SECOND),
             demo=Client(url, tokens.demo, {"X-Env": env}),
             other=Client(url, tokens.other, {"X-Env": env}),
             operator=Client(url, tokens.operator, {"X-Env": DEFAULT_ENV}),
@@ -81,9 +85,17 @@ def play(report: Report, *, keep: bool, backend: DocumentBackend | None = None) 
     relay_outbox()  # what the last steps owe, now that the server is gone
 
 
+def _place(backend: OtherBackend | None, path: str) -> Place:
+    """Return a place of the demo's objects."""
+    if backend is None or not backend.serves_objects:
+        return folder(path)
+    return prefix(backend.backend_type, backend.config, path)
+
+
 def _perform(stage: Stage, *, keep: bool) -> None:
-    point_objects_at(stage, FIRST_ROOT, "The demo begins.")
+    point_objects_at(stage, stage.first, "The demo begins.")
     files = keep_files(stage)
+    hand_out(stage, files[0])
     tell_history(stage)
     keep_dependencies(stage)
     flip_objects(stage, files[0])
@@ -94,7 +106,7 @@ def _perform(stage: Stage, *, keep: bool) -> None:
 
 def _tidy_up(stage: Stage) -> None:
     _delete_objects(stage)
-    point_objects_at(stage, FIRST_ROOT, "The demo is over.")
+    point_objects_at(stage, stage.first, "The demo is over.")
     _delete_objects(stage)
     clear_table(stage)
 

@@ -8,6 +8,7 @@ from typing import Final
 from urllib.parse import quote
 
 from northstar.demo.client import Client
+from northstar.demo.places import Place
 from northstar.demo.report import Report
 
 ENV: Final = "demo"
@@ -15,8 +16,6 @@ ENV: Final = "demo"
 EMPTY_ENV: Final = "demo-empty"
 """An environment that no route covers."""
 OTHER_TENANT: Final = "t_demo_other"
-FIRST_ROOT: Final = "demo/first"
-SECOND_ROOT: Final = "demo/second"
 API: Final = "/api/v1"
 
 
@@ -24,7 +23,8 @@ API: Final = "/api/v1"
 class Stage:
     """One run. `demo`, `other` and `operator` hold keys of t_demo, of another tenant and of t_system.
 
-    `run` is new for every run: objects carry it in their keys, so no run sees what another has kept. `env` holds the routes.
+    `run` is new for every run: objects carry it in their keys, so no run sees what another has kept. `env` holds the routes;
+    that of objects leads to `first`, and flips to `second`.
     """
 
     report: Report
@@ -32,19 +32,11 @@ class Stage:
     home: Path
     env: str
     run: str
+    first: Place
+    second: Place
     demo: Client
     other: Client
     operator: Client
-
-    @property
-    def first_root(self) -> Path:
-        """The folder that holds the objects before the flip."""
-        return self.home / FIRST_ROOT
-
-    @property
-    def second_root(self) -> Path:
-        """The folder that holds the objects after the flip."""
-        return self.home / SECOND_ROOT
 
     @property
     def prefix(self) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from tempfile import TemporaryFile
-from typing import IO, Any, ClassVar
+from typing import IO, Any, ClassVar, Literal
 
 from django.http import StreamingHttpResponse
 from django.http.response import HttpResponseBase
@@ -16,8 +16,9 @@ from rest_framework.response import Response
 from northstar.headers import Headers
 from northstar.idempotency import IdempotentPost
 from northstar.inputs import CHUNK_BYTES, PageSize
-from storage.api.object_answers import Base64Content, ObjectItem, bytes_answer, item_answer, version_headers
+from storage.api.object_answers import Base64Content, ObjectItem, ObjectOut, bytes_answer, item_answer, version_headers
 from storage.api.objects import WRITE_CONDITIONS, ListQuery, ObjectsBase
+from storage.api.presigned import PresignIn, PresignOut, PresignPost, RegisterIn, RegisterPost
 from storage.errors import InvalidKey
 
 _RAW = "application/octet-stream"
@@ -122,6 +123,34 @@ class NexusGetView(ObjectsBase):
         return bytes_answer(request, blob, is_part=is_part)
 
 
+class NexusPresignIn(PresignIn):
+    """An upload, by form (POST) unless it says PUT, as the earlier engine signed them."""
+
+    method: Literal["PUT", "POST"] = "POST"
+
+
+class NexusPresignView(PresignPost):
+    """`POST /nexus/raw/presign-upload`."""
+
+    scopes: ClassVar[dict[str, str]] = {"POST": "data:write"}
+
+    @extend_schema(operation_id="earlier_nexus_presign", request=NexusPresignIn, responses={200: PresignOut})
+    def post(self, request: Request) -> Response:  # noqa: ARG002
+        """Sign an upload that needs no API key: a form with `url` and `fields`, or a PUT where `method` asks for it."""
+        return self.signed(self.body(NexusPresignIn))
+
+
+class NexusRegisterView(RegisterPost):
+    """`POST /nexus/raw/register`."""
+
+    scopes: ClassVar[dict[str, str]] = {"POST": "data:write"}
+
+    @extend_schema(operation_id="earlier_nexus_register", request=RegisterIn, responses={200: ObjectOut})
+    def post(self, request: Request) -> Response:  # noqa: ARG002
+        """Verify an upload and make it the object."""
+        return self.registered()
+
+
 class RawPutView(ObjectsBase):
     """`PUT /raw/put/{key}`."""
 
@@ -170,6 +199,8 @@ class RawListView(ObjectsBase):
 
 urlpatterns: list[URLPattern] = [
     path("nexus/raw/put", NexusPutView.as_view(), name="earlier-nexus-put"),
+    path("nexus/raw/presign-upload", NexusPresignView.as_view(), name="earlier-nexus-presign"),
+    path("nexus/raw/register", NexusRegisterView.as_view(), name="earlier-nexus-register"),
     path("nexus/raw/get", NexusGetView.as_view(), name="earlier-nexus-get"),
     path("raw/put/<key:key>", RawPutView.as_view(), name="earlier-raw-put"),
     path("raw/get/<key:key>", RawGetView.as_view(), name="earlier-raw-get"),

@@ -72,7 +72,8 @@ FORM_TYPE: Final = "application/x-www-form-urlencoded"
 """What curl sends with `-d` when nobody named a type: it says nothing about an object's bytes."""
 
 
-def _content_type(request: Request) -> str | None:
+def given_type(request: Request) -> str | None:
+    """Return the content type that the body has by its sender's word, if there is one."""
     given: str = request.META.get("CONTENT_TYPE", "")
     return None if given in {"", FORM_TYPE} else given
 
@@ -86,14 +87,14 @@ class ObjectsBase(DataView):
 
     def stored(self, key: str) -> tuple[BlobInfo, bool]:
         """Store the request's body as it arrives; return what is stored, and whether it is certainly new."""
-        _check_body(self.request)
+        check_whole_body(self.request)
         store = self.objects()
         expect = write_expectation(self.request.META, lambda: store.head(key))
         try:
             info = store.put(
                 key,
                 self.chunks(),
-                content_type=_content_type(self.request),
+                content_type=given_type(self.request),
                 metadata=metadata_of(self.request),
                 expect=expect,
                 sha256=announced_sha256(self.request.META),
@@ -199,7 +200,8 @@ def _missing(key: str) -> NotFound:
     return NotFound(f"There is no object {key!a}.", fix="GET /api/v1/storage/objects lists those there are.")
 
 
-def _check_body(request: Request) -> None:
+def check_whole_body(request: Request) -> None:
+    """Refuse a body that is a part of an object, or an encoding of one."""
     if "HTTP_CONTENT_RANGE" in request.META:
         raise InvalidRequest("A part of an object cannot be replaced.", fix="Send the whole, without Content-Range.")
     if request.META.get("HTTP_CONTENT_ENCODING", "identity").lower() != "identity":

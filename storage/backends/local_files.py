@@ -207,19 +207,15 @@ class LocalBlobs:
     def presign(self, ref: BlobRef, grant: Grant) -> Presigned:  # noqa: ARG002 - the limits declare that it cannot
         raise BackendRejected("A folder takes no presigned requests: Northstar serves them itself.")
 
-    def sweep(self, tenant: str, env: str, *, before: datetime) -> Swept:
+    def sweep(self, tenant: str, env: str, *, before: datetime, dry_run: bool = False) -> Swept:
         self._refuse_closed()
         uploads = parts = 0
         with translated("The uploads could not be swept"), Folder.at(self._root_made(), durable=self._durable) as root:
             for folders in homes_below(root, tenant, env):
                 with ScopeFolder(root.below(folders)) as home:
-                    parts += home.sweep()
-                    uploads += self._swept_uploads(home, before) if folders[-1] == UPLOADS else 0
+                    parts += home.sweep(dry_run=dry_run)
+                    uploads += _swept_uploads(home, before, dry_run=dry_run) if folders[-1] == UPLOADS else 0
         return Swept(uploads, parts)
-
-    def _swept_uploads(self, home: ScopeFolder, before: datetime) -> int:
-        late = [entry.key for entry in _page(home).blobs if entry.modified_at < before]
-        return sum(_removed(home, key) for key in late)
 
     def prepare(self) -> None:
         with translated("The base folder could not be made"):
@@ -304,6 +300,11 @@ def _entry(home: ScopeFolder, key: str) -> BlobEntry | None:
         return None
     _, version = found
     return BlobEntry(key, version.generation.size, version.etag, version.modified_at)
+
+
+def _swept_uploads(home: ScopeFolder, before: datetime, *, dry_run: bool) -> int:
+    late = [entry.key for entry in _page(home).blobs if entry.modified_at < before]
+    return sum(dry_run or _removed(home, key) for key in late)
 
 
 def _removed(home: ScopeFolder, key: str, expect: BlobExpect = ANY) -> bool:

@@ -226,11 +226,14 @@ class ScopeFolder:
             finally:
                 tmp.remove(name.encode())
 
-    def sweep(self) -> int:
-        """Remove what dead writers left in tmp/, and records of objects that never came to be; return how many files."""
+    def sweep(self, *, dry_run: bool = False) -> int:
+        """Remove what dead writers left in tmp/, and records of objects that never came to be; return how many files.
+
+        A dry run only counts them.
+        """
         with self.locked(), self.tmp() as tmp:
             stale = [name for name, is_folder in list(tmp.entries()) if not is_folder and _is_stale(tmp, name)]
-            for name in stale:
+            for name in () if dry_run else stale:
                 tmp.remove(name)
                 self._forget_unborn(os.fsdecode(name).partition(".")[0])
             return len(stale)

@@ -7,20 +7,24 @@ service keeps: names as in HTTP headers, without case; values without control ch
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime
 from itertools import chain
 from typing import Final
 
 from northstar.context import RequestContext
 from storage.blob_guard import GuardedBlobs
-from storage.blobs import ABSENT, ANY, Blob, BlobExpect, BlobInfo, BlobPage, RangeRequest
+from storage.blobs import ABSENT, ANY, RECEIPT, Blob, BlobExpect, BlobInfo, BlobPage, RangeRequest, Swept
 from storage.errors import InvalidValue, NotFound
 from storage.guard import PAGE_LIMIT, ServedBy
-from storage.keys import Scope
+from storage.keys import Scope, check_object_key
 from storage.kinds.media_types import check_media_type, sniffed
+from storage.kinds.presigning import Method, PresignedRequest, presigned, received
+from storage.kinds.registration import SNIFFED_BYTES, Wanted, register
+from storage.tickets import Ticket
 
 __all__ = ["ABSENT", "ANY", "ObjectStore"]
 
-SNIFFED_BYTES: Final = 512
 _NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]{1,128}")
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 
@@ -71,11 +75,13 @@ class ObjectStore:
 
     def get(self, key: str, wanted: RangeRequest | None = None) -> Blob | None:
         """Open the object for reading, or a part of it; None when there is none. Close what you do not read."""
-        return self._blobs.get(key, wanted)
+        blob = self._blobs.get(key, wanted)
+        return replace(blob, info=_shown(blob.info)) if blob else None
 
     def head(self, key: str) -> BlobInfo | None:
         """Return what is known of the object, or None."""
-        return self._blobs.head(key)
+        info = self._blobs.head(key)
+        return _shown(info) if info else None
 
     def delete(self, key: str, *, expect: BlobExpect = ANY) -> bool:
         """Remove the object and return whether it existed. Raises VersionConflict for another ETag or a missing object."""
@@ -103,7 +109,7 @@ class ObjectStore:
         if content_type is not None:
             check_media_type(content_type)
         names = None if metadata is None else checked_metadata(metadata)
-        return self._blobs.copy(source, target, expect=expect, content_type=content_type, metadata=names)
+        return _shown(self._blobs.copy(source, target, expect=expect, content_type=content_type, metadata=names))
 
     def move(self, source: str, target: str, *, expect: BlobExpect = ANY) -> BlobInfo:
         """Copy the object, then remove it under its old key: an interruption in between leaves both, never none.
@@ -114,10 +120,78 @@ class ObjectStore:
         if info is None:
             raise NotFound(f"There is no object {source!a} to move.")
         if source == target:
-            return info
+            return _shown(info)
         moved = self._blobs.copy(source, target, expect=expect, source_etag=info.etag)
         self._blobs.delete(source, expect=info.etag)
-        return moved
+        return _shown(moved)
+
+    def presign(
+        self,
+        key: str,
+        method: Method,
+        *,
+        ttl_seconds: int = 3600,
+        content_type: str | None = None,
+        max_bytes: int | None = None,
+        sha256: str | None = None,
+        served_at: str = "",
+    ) -> PresignedRequest:
+        """Sign a request that anybody may send for 1 to 604,800 seconds: read the object, or send an upload of it.
+
+        The last terms bind an upload; the service holds it to them as far as it can, `register` wholly. `served_at` is the
+        address below which Northstar serves such requests itself, for services that take none.
+        Raises InvalidKey, InvalidValue, or InvalidRequest for a method that the service does not take.
+        """
+        if content_type is not None:
+            check_media_type(content_type)
+        return presigned(
+            self._blobs,
+            key,
+            method,
+            seconds=ttl_seconds,
+            content_type=content_type,
+            max_bytes=max_bytes,
+            sha256=_checked_digest(sha256),
+            served_at=served_at,
+        )
+
+    def receive(self, ticket: Ticket, chunks: Iterable[bytes], *, content_type: str | None = None) -> BlobInfo:
+        """Take in an upload that a ticket of ours allows, held to its terms while it arrives. It is no object yet.
+
+        Raises InvalidValue (another type), ValueTooLarge or ChecksumMismatch; then nothing is kept of it.
+        """
+        return received(self._blobs, ticket, chunks, content_type)
+
+    def register(
+        self,
+        key: str,
+        *,
+        upload_id: str | None = None,
+        size: int | None = None,
+        sha256: str | None = None,
+        content_type: str | None = None,
+        expect: BlobExpect = ANY,
+        metadata: Mapping[str, str] | None = None,
+    ) -> BlobInfo:
+        """Verify an upload of this key (the newest, where none is named) and make it the object, in one step.
+
+        It is held to its terms and to what is given here; its SHA-256 is computed unless the service has. Registering it
+        again answers the same object. Raises ChecksumMismatch, ValueTooLarge or InvalidValue, and the upload is removed;
+        NotFound when none waits; AlreadyExists, VersionConflict or Conflict. Then the object stands as before.
+        """
+        check_object_key(key)
+        wanted = Wanted(size, _checked_digest(sha256), content_type)
+        names = checked_metadata(metadata or {})
+        if content_type is not None:
+            check_media_type(content_type)
+        return _shown(register(self._blobs, key, upload_id, wanted=wanted, expect=expect, metadata=names))
+
+    def sweep(self, *, before: datetime, dry_run: bool = False) -> Swept:
+        """Remove uploads that came before `before` and parts of writes that died before it, in the whole tenant and env.
+
+        A dry run only counts them.
+        """
+        return self._blobs.sweep(before=before, dry_run=dry_run)
 
 
 def checked_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
@@ -129,6 +203,8 @@ def checked_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
             raise InvalidValue(
                 f"The metadata name {given[:80]!a} is not allowed.", fix="Use 1 to 128 letters, digits and dashes."
             )
+        if name == RECEIPT:
+            raise InvalidValue(f"The metadata name {name!a} is Northstar's own.", fix="Choose another name.")
         if name in names:
             raise InvalidValue(f"The metadata name {name!a} stands twice; case does not count.", fix="Send it once.")
         names[name] = _checked_value(name, value)
@@ -144,6 +220,13 @@ def _checked_value(name: str, value: str) -> str:
     if rule:
         raise InvalidValue(f"The metadata value of {name!a} {rule}.", fix="Encode it, for example as base64.")
     return value
+
+
+def _shown(info: BlobInfo) -> BlobInfo:
+    """Return what is known of the object without the mark of the upload that it came from."""
+    if RECEIPT not in info.metadata:
+        return info
+    return replace(info, metadata={name: value for name, value in info.metadata.items() if name != RECEIPT})
 
 
 def _checked_digest(sha256: str | None) -> str | None:

@@ -1,8 +1,10 @@
 """The earlier engines' addresses for objects."""
 
 import base64
+import io
 
 import pytest
+from django.test import Client
 
 from tests.api.test_objects import content, path, problem
 
@@ -76,3 +78,30 @@ class TestRaw:
         assert problem(acme_api.get("/raw/get/missing")) == (404, "NOT_FOUND")
         assert problem(acme_api.put("/raw/put/a//b", b"1")) == (400, "INVALID_KEY")
         assert problem(acme_api.get("/raw/list?delimiter=/")) == (400, "INVALID_REQUEST")
+
+
+class TestPresigned:
+    @pytest.mark.parametrize("method", [None, "PUT"])
+    def test_an_upload_is_signed_sent_and_registered_beside_direct_puts(self, acme_api, method):
+        acme_api.post("/nexus/raw/put", b"direct", headers={"X-Key": "in/direct"})
+        signed = acme_api.post(
+            "/nexus/raw/presign-upload", {"key": "in/signed", **({"method": method} if method else {})}
+        )
+        asked = signed.json()
+        assert (signed.status_code, asked["method"]) == (200, method or "POST")
+        if asked["method"] == "POST":
+            sent = Client().post(asked["url"], {**asked["fields"], "file": io.BytesIO(b"presigned")})
+        else:
+            sent = Client().put(asked["url"], b"presigned", content_type="text/plain")
+        assert sent.status_code == 200
+        registered = acme_api.post("/nexus/raw/register", {"key": "in/signed", "upload_id": asked["upload_id"]})
+        assert registered.json()["uri"].endswith("/blobs/in/signed")
+        assert content(acme_api.get("/nexus/raw/get?key=in/signed")) == b"presigned"
+        listed = acme_api.get("/raw/list?prefix=in/").json()["objects"]
+        assert [each["key"] for each in listed] == ["in/direct", "in/signed"]
+
+    def test_it_signs_no_reads_and_needs_the_right_to_write(self, acme_api, acme, api):
+        assert problem(acme_api.post("/nexus/raw/presign-upload", {"key": "a", "method": "GET"}))[0] == 400
+        reader = api(acme, scopes=["data:read"])
+        for call in ("presign-upload", "register"):
+            assert problem(reader.post(f"/nexus/raw/{call}", {"key": "a"})) == (403, "FORBIDDEN")

@@ -17,6 +17,7 @@ from northstar.management.commands import conformance
 from tests.commands.clouds import CLOUDS, config_of
 from tests.commands.conftest import PROJECT, SECONDS, document, run_manage
 from tests.contract import route_blobs, route_documents
+from tests.object_places import OBJECT_CLOUDS, object_config
 
 TABLES = ("conformance", "--tenant", "t_demo", "--kind", "tabular_store")
 BROKEN = """
@@ -46,9 +47,9 @@ ROUTE = """
 import json, sys, django
 django.setup()
 from routing.changes import Cause, RouteDraft, put_route
-backend, config = sys.argv[1:]
+kind, backend, config = sys.argv[1:]
 put_route(RouteDraft(
-    resource_kind="tabular_store", tenant_id="t_demo", env=backend, backend_type=backend, config=json.loads(config)
+    resource_kind=kind, tenant_id="t_demo", env=backend.replace("_", "-"), backend_type=backend, config=json.loads(config)
 ), Cause("test"))
 """
 
@@ -114,12 +115,30 @@ def test_objects_are_tried_by_the_suites_of_objects(home):
 
 @pytest.mark.parametrize("backend", CLOUDS)
 def test_a_cloud_route_is_tried_on_its_own_service_and_left_as_it_was(home, request, backend):
-    assert _script(home, ROUTE, backend, json.dumps(config_of(request, backend))).returncode == 0
+    assert _script(home, ROUTE, "tabular_store", backend, json.dumps(config_of(request, backend))).returncode == 0
     assert document(run_manage(home, "routes", "prepare", "--env", backend, "--format", "json"))["ok"]
     options = (*TABLES, "--env", backend, "--format", "json")
     done = run_manage(home, *options, "--lines", "10-11,47,60,67-72")
     assert {entry["verdict"] for entry in document(done)["lines"].values()} == {"passed"}
     assert document(run_manage(home, *options, "--clean"))["cleaned"] == []
+
+
+@pytest.mark.parametrize("backend", OBJECT_CLOUDS)
+def test_a_route_of_objects_in_a_cloud_is_tried_there_presigned_urls_included(home, request, backend):
+    env = backend.replace("_", "-")
+    assert _script(home, ROUTE, "object_store", backend, json.dumps(object_config(request, backend))).returncode == 0
+    assert document(run_manage(home, "routes", "prepare", "--env", env, "--format", "json"))["ok"]
+    options = ("conformance", "--tenant", "t_demo", "--kind", "object_store", "--env", env, "--format", "json")
+    done = run_manage(home, *options, "--lines", "13,100,104,113,119")
+    assert {entry["verdict"] for entry in document(done)["lines"].values()} == {"passed"}
+    assert document(run_manage(home, *options, "--clean"))["cleaned"] == []
+
+
+def test_presigned_urls_of_a_route_that_we_serve_ourselves_are_told_to_be_skipped(home):
+    options = ("conformance", "--tenant", "t_demo", "--kind", "object_store", "--lines", "118", "--format", "json")
+    entry = document(run_manage(home, *options))["lines"]["118"]
+    assert entry["verdict"] == "skipped"
+    assert all(reason.startswith("capability: the service takes no presigned requests") for reason in entry["skipped"])
 
 
 def test_a_line_that_fails_is_exit_code_one_with_what_was_seen(home):

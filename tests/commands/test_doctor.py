@@ -17,6 +17,7 @@ from routing.keys import issue_key
 from routing.models import OutboxEntry, Route, SnapshotRevision, Tenant
 from routing.operations.relay import relay_outbox
 from routing.resolve import invalidate
+from storage.blobs import BlobPage
 from storage.registry import BACKENDS
 from tests.conftest import CAUSE
 from tests.routing.vault import VAULT
@@ -192,3 +193,11 @@ def test_pending_migrations_are_an_error_and_nothing_else_is_asked(manage):
     assert done.returncode == 1
     assert [finding["subject"] for finding in findings] == ["database"]
     assert findings[0]["fix"] == "Run `python manage.py migrate`."
+
+
+def test_objects_that_no_key_can_name_are_told_with_their_route(healthy, monkeypatch):
+    page = BlobPage((), foreign=("a//b", "trailing/", "..", "back\\slash"))
+    monkeypatch.setattr("storage.backends.local_files.LocalBlobs.list", lambda *_args, **_options: page)
+    finding = _one(WARNING, "object_store in acme/dev on filesystem")
+    assert "4 objects" in finding.detail
+    assert "'a//b', 'trailing/', '..', …" in finding.detail

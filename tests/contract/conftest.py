@@ -26,3 +26,9 @@ def _real_time() -> float:
 def documents(open_documents: OpenDocuments) -> GuardedDocuments:
     """Acme's documents."""
     return open_documents()
+
+
+@pytest.fixture
+def served_at() -> str:
+    """Where Northstar serves presigned requests itself: nowhere, and of no use to a service that takes them."""
+    return ""

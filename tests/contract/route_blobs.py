@@ -3,7 +3,9 @@
 from tests.contract.blob_contract import BlobKeyContract
 from tests.contract.blob_contract_listing import BlobListingContract
 from tests.contract.blob_contract_objects import BlobObjectContract
+from tests.contract.blob_contract_presigned import BlobPresignedContract
 from tests.contract.blob_contract_races import BlobRaceContract
+from tests.contract.blob_contract_uploads import BlobUploadContract
 
 
 class TestKeys(BlobKeyContract):
@@ -19,4 +21,12 @@ class TestListing(BlobListingContract):
 
 
 class TestRaces(BlobRaceContract):
+    backend = "route"
+
+
+class TestPresigned(BlobPresignedContract):
+    backend = "route"
+
+
+class TestUploads(BlobUploadContract):
     backend = "route"

@@ -9,18 +9,16 @@ from typing import Any, Final
 from django.core.management.base import BaseCommand, CommandError
 
 from northstar.console import BAD, GOOD, Out, refused
+from northstar.demo.backends import OtherBackend, other_backend
 from northstar.demo.client import UnexpectedAnswer
-from northstar.demo.documents import DocumentBackend, document_backend
 from northstar.demo.play import play
 from northstar.demo.report import Report
 from northstar.demo.server import ServerFailed
 from northstar.errors import NorthstarError
 from northstar.quickstart import is_lab
-from storage.registry import BACKENDS, CLOUD, DOCUMENTS
+from storage.registry import BACKENDS, CLOUD
 
-_BACKENDS: Final = tuple(
-    name for name, backend in BACKENDS.items() if DOCUMENTS in backend.serves and backend.backend_class == CLOUD
-)
+_BACKENDS: Final = tuple(name for name, backend in BACKENDS.items() if backend.backend_class == CLOUD)
 
 
 class Command(BaseCommand):
@@ -35,7 +33,9 @@ class Command(BaseCommand):
         parser.add_argument(
             "--keep", action="store_true", help="Leave the demo's objects and records for a look at them."
         )
-        parser.add_argument("--backend", choices=_BACKENDS, help="Keep the documents there, not on the filesystem.")
+        parser.add_argument(
+            "--backend", choices=_BACKENDS, help="Keep the documents, or for an object service the objects, there."
+        )
         parser.add_argument(
             "--endpoint", help="The address of the backend, such as an emulator's; else the service's own."
         )
@@ -79,10 +79,10 @@ class Command(BaseCommand):
             sys.exit(1)
 
 
-def _backend(options: dict[str, Any]) -> DocumentBackend | None:
+def _backend(options: dict[str, Any]) -> OtherBackend | None:
     if not options["backend"]:
         return None
-    return document_backend(options["backend"], options["endpoint"], dict(options["config"]))
+    return other_backend(options["backend"], options["endpoint"], dict(options["config"]))
 
 
 def _option(text: str) -> tuple[str, str]:
