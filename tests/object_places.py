@@ -9,6 +9,7 @@ from typing import Any, Final
 import pytest
 
 from storage.registry import BACKENDS, BLOBS
+from tests.contract.azure_lab import azure_config, azure_driver
 
 Config = dict[str, Any]
 
@@ -17,7 +18,17 @@ def _filesystem(_request: pytest.FixtureRequest) -> Config:
     return {}
 
 
-_PLACES: Final[dict[str, Callable[[pytest.FixtureRequest], Config]]] = {"filesystem": _filesystem}
+def _azure_blob(request: pytest.FixtureRequest) -> Config:
+    place = request.getfixturevalue("azure_container")
+    account = {"account": place.account, "account_key": place.key, "endpoint": place.endpoint}
+    with azure_driver(azure_config(place)):  # which makes the container
+        return account | {"container": place.container}
+
+
+_PLACES: Final[dict[str, Callable[[pytest.FixtureRequest], Config]]] = {
+    "filesystem": _filesystem,
+    "azure_blob": _azure_blob,
+}
 """In the order in which the issue flips a route: filesystem, s3, azure_blob, gcs."""
 SCHEMES: Final = {"filesystem": "file", "s3": "s3", "azure_blob": "az", "gcs": "gs"}
 """How the URI of an object begins."""

@@ -17,7 +17,7 @@ from storage.backends.azure_blob_copy import Copier
 from storage.backends.azure_blob_errors import Refused, Taken
 from storage.backends.azure_blob_info import Found
 from storage.backends.azure_blob_listing import KeyListing
-from storage.backends.azure_blob_names import blob_name
+from storage.backends.azure_blob_names import place_of
 from storage.backends.azure_blob_parts import MOST_PARTS, PART_BYTES
 from storage.backends.azure_blob_place import prepare, probe
 from storage.backends.azure_blob_reading import Reader
@@ -80,7 +80,7 @@ class AzureBlobs:
         sha256: str | None = None,
         size: int | None = None,
     ) -> BlobInfo:
-        start = Draft(ref.key, blob_name(self._layout, ref), content_type, metadata)
+        start = Draft(place_of(self._layout, ref), content_type, metadata)
         intake = Intake(chunks, part_bytes=PART_BYTES)
         first = intake.part()
 
@@ -94,15 +94,15 @@ class AzureBlobs:
             return uploaded(self._store, start, intake, first, finished=finished, expect=expect)
 
     def get(self, ref: BlobRef, wanted: RangeRequest | None = None) -> Blob | None:
-        return self._reader.open(ref.key, blob_name(self._layout, ref), wanted)
+        return self._reader.open(place_of(self._layout, ref), wanted)
 
     def head(self, ref: BlobRef) -> BlobInfo | None:
-        found = self._store.find(ref.key, blob_name(self._layout, ref))
+        found = self._store.find(place_of(self._layout, ref))
         return found.info if found else None
 
     def delete(self, ref: BlobRef, *, expect: BlobExpect = ANY) -> bool:
         with _told(ref.key, expect):
-            return self._store.delete(blob_name(self._layout, ref), expect)
+            return self._store.delete(place_of(self._layout, ref).name, expect)
 
     def list(
         self,
@@ -128,19 +128,19 @@ class AzureBlobs:
         metadata: Mapping[str, str] | None = None,
         sha256: str | None = None,
     ) -> BlobInfo:
-        source_name, name = blob_name(self._layout, source), blob_name(self._layout, target)
+        from_place, to_place = place_of(self._layout, source), place_of(self._layout, target)
 
         def drafted(origin: Found) -> Draft:
             info = origin.info
             given = info.metadata if metadata is None else metadata
             sha = sha256 or info.sha256
-            return Draft(target.key, name, content_type or info.content_type, given, sha, info.size)
+            return Draft(to_place, content_type or info.content_type, given, sha, info.size)
 
         with _told(target.key, expect):
-            return self._copier.copy(source.key, source_name, drafted, etag=source_etag, expect=expect)
+            return self._copier.copy(from_place, drafted, etag=source_etag, expect=expect)
 
     def presign(self, ref: BlobRef, grant: Grant) -> Presigned:
-        name = blob_name(self._layout, ref)
+        name = place_of(self._layout, ref).name
         expires_at = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=grant.seconds)
         if grant.method == "GET":
             url = self._signer.presigned_url(name, READ, expires_at, disposition="attachment")
@@ -148,8 +148,9 @@ class AzureBlobs:
         headers = {"x-ms-blob-type": "BlockBlob"} | ({"Content-Type": grant.content_type} if grant.content_type else {})
         return Presigned("PUT", self._signer.presigned_url(name, CREATE_AND_WRITE, expires_at), expires_at, headers)
 
-    def sweep(self, tenant: str, env: str, *, before: datetime) -> Swept:
-        return swept(self._connection, self._store, self._layout.above(tenant, env), before=before)
+    def sweep(self, tenant: str, env: str, *, before: datetime, dry_run: bool = False) -> Swept:
+        store = None if dry_run else self._store
+        return swept(self._connection, store, self._layout.above(tenant, env), before=before)
 
     def prepare(self) -> None:
         prepare(self._connection)

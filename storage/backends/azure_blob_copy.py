@@ -11,6 +11,7 @@ from typing import Final
 
 from storage.backends.azure_blob_errors import BlocksLost, SourceChanged
 from storage.backends.azure_blob_info import Found
+from storage.backends.azure_blob_names import Place
 from storage.backends.azure_blob_signing import Signer
 from storage.backends.azure_blob_store import Draft, Store
 from storage.backends.sending import ATTEMPTS
@@ -33,23 +34,25 @@ class Copier:
         self._signer = signer
 
     def copy(
-        self, key: str, name: str, drafted: Callable[[Found], Draft], *, etag: str | None, expect: BlobExpect
+        self, source: Place, drafted: Callable[[Found], Draft], *, etag: str | None, expect: BlobExpect
     ) -> BlobInfo:
-        """Copy the source with this key and name to what is `drafted` from it; begun anew when others get in the way.
+        """Copy the source to what is `drafted` from it; begun anew when others get in the way.
 
         Raises NotFound, and VersionConflict when the source has not the ETag; about the target as `Store` does.
         """
         for _ in range(ATTEMPTS):
-            source = self._store.find(key, name)
-            if source is None:
-                raise NotFound(f"There is no object {key!a} to copy.")
-            if etag not in {None, source.info.etag}:
-                raise VersionConflict(f"The object {key!a} to copy was replaced.", fix="Read it again.")
+            origin = self._store.find(source)
+            if origin is None:
+                raise NotFound(f"There is no object {source.key!a} to copy.")
+            if etag not in {None, origin.info.etag}:
+                raise VersionConflict(f"The object {source.key!a} to copy was replaced.", fix="Read it again.")
             try:
-                return self._copied(source, name, drafted(source), expect)
+                return self._copied(origin, source.name, drafted(origin), expect)
             except (SourceChanged, BlocksLost):
                 continue
-        raise BackendUnavailable(f"Others write the object {key!a} or its copy all the time; nothing was copied.")
+        raise BackendUnavailable(
+            f"Others write the object {source.key!a} or its copy all the time; nothing was copied."
+        )
 
     def _copied(self, source: Found, name: str, draft: Draft, expect: BlobExpect) -> BlobInfo:
         count = -(-draft.size // BLOCK_BYTES)

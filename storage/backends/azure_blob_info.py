@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Final
 
+from storage.backends.azure_blob_names import Place
 from storage.backends.blob_metadata import SHA256, WRITE, decode_metadata
 from storage.blobs import BlobInfo
 
@@ -24,13 +25,16 @@ class Found:
         return self.own.get(WRITE)
 
 
-def found(key: str, uri: str, headers: Mapping[str, str]) -> Found:
-    """Return what the headers of a blob, or of a range of it, say. Raises BackendRejected for damaged metadata."""
+def found(place: Place, uri: str, headers: Mapping[str, str]) -> Found:
+    """Return what the headers of a blob, or of a range of it, say. Raises BackendRejected for damaged metadata.
+
+    Where others write, their metadata is not believed, and none is told.
+    """
     stored = {name[len(META) :]: value for name, value in headers.items() if name.lower().startswith(META)}
-    metadata, own = decode_metadata(stored)
+    metadata, own = decode_metadata(stored) if place.ours else ({}, {WRITE: stored.get(WRITE, "")})
     whole = headers.get("Content-Range", "").rpartition("/")[2] or headers["Content-Length"]
     info = BlobInfo(
-        key=key,
+        key=place.key,
         size=int(whole),
         sha256=own.get(SHA256),
         etag=bare(headers["ETag"]),

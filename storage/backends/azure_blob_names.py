@@ -7,11 +7,12 @@ as the names do, and a name's beginning stays the beginning of the encoded name:
 """
 
 import re
+from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
 
 from storage.backends.blob_names import Layout
-from storage.blobs import BlobRef
+from storage.blobs import Area, BlobRef
 from storage.errors import InvalidKey
 
 NAME_CHARACTERS: Final = 1024
@@ -53,8 +54,17 @@ def decode_start(stored: str) -> str | None:
     return name if encode_start(name) == stored else None
 
 
-def blob_name(layout: Layout, ref: BlobRef) -> str:
-    """Return the object's name in the container. Raises InvalidKey when it is too long for the service."""
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an object stands. `ours`: nobody else writes there, so the metadata is what Northstar has told of the bytes."""
+
+    key: str
+    name: str
+    ours: bool = True
+
+
+def place_of(layout: Layout, ref: BlobRef) -> Place:
+    """Return the object's place in the container. Raises InvalidKey when its name is too long for the service."""
     name = encode(layout.name(ref))
     size = len(name.encode("utf-16-le")) // 2
     if size > NAME_CHARACTERS:
@@ -62,7 +72,7 @@ def blob_name(layout: Layout, ref: BlobRef) -> str:
             f"The key {ref.key[:40]!a}… is too long for Azure Blob Storage: {size} characters, {NAME_CHARACTERS} are allowed.",
             fix="Shorten it, or use fewer segments that end in a dot.",
         )
-    return name
+    return Place(ref.key, name, ours=ref.area is Area.OBJECTS)
 
 
 def quoted(name: str) -> str:

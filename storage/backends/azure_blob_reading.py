@@ -5,7 +5,7 @@ from typing import Final
 
 from storage.backends.azure_blob_client import Answer, Connection, blocks_of
 from storage.backends.azure_blob_errors import Beyond, Missing, Refused
-from storage.backends.azure_blob_info import found
+from storage.backends.azure_blob_names import Place
 from storage.backends.azure_blob_store import Store
 from storage.backends.sending import ATTEMPTS
 from storage.blobs import Blob, ByteRange, RangeRequest
@@ -41,43 +41,43 @@ class Reader:
         self._connection = connection
         self._store = store
 
-    def open(self, key: str, name: str, wanted: RangeRequest | None) -> Blob | None:
+    def open(self, place: Place, wanted: RangeRequest | None) -> Blob | None:
         """Open a blob for reading, or return None. Raises as `Connection.send` does, and InvalidRequest for what is no range."""
         if wanted is not None:
             wanted.within(1)
         for _ in range(ATTEMPTS):
             try:
-                return self._opened(key, name, wanted)
+                return self._opened(place, wanted)
             except Missing:
                 return None
             except Refused:
                 continue  # replaced between the look at its size and the request
-        raise BackendUnavailable(f"The object {key!a} was replaced again and again while it was opened.")
+        raise BackendUnavailable(f"The object {place.key!a} was replaced again and again while it was opened.")
 
-    def _opened(self, key: str, name: str, wanted: RangeRequest | None) -> Blob | None:
+    def _opened(self, place: Place, wanted: RangeRequest | None) -> Blob | None:
         if wanted is None:
-            return self._streamed(key, name, None, {})
+            return self._streamed(place, None, {})
         if wanted.first is None or wanted.first > _LAST_OFFSET:
-            return self._sized(key, name, wanted)
+            return self._sized(place, wanted)
         last = "" if wanted.last is None else min(wanted.last, _LAST_OFFSET)
         try:
-            return self._streamed(key, name, wanted, {"x-ms-range": f"bytes={wanted.first}-{last}"})
+            return self._streamed(place, wanted, {"x-ms-range": f"bytes={wanted.first}-{last}"})
         except Beyond:
-            return self._sized(key, name, wanted)
+            return self._sized(place, wanted)
 
-    def _sized(self, key: str, name: str, wanted: RangeRequest) -> Blob | None:
+    def _sized(self, place: Place, wanted: RangeRequest) -> Blob | None:
         """Look at the size first: the service knows no last bytes, and says nothing of an object whose end is passed."""
-        seen = self._store.find(key, name)
+        seen = self._store.find(place)
         if seen is None:
             return None
         span = wanted.within(seen.info.size)
         if span is None:
             return Blob(seen.info, iter(()), None)
         headers = {"x-ms-range": f"bytes={span.start}-{span.end - 1}", "If-Match": f'"{seen.info.etag}"'}
-        return self._streamed(key, name, wanted, headers)
+        return self._streamed(place, wanted, headers)
 
-    def _streamed(self, key: str, name: str, wanted: RangeRequest | None, headers: dict[str, str]) -> Blob:
-        answer = self._connection.send("GET", name, headers=headers, stream=True)
-        info = found(key, self._store.uri(name), answer.headers).info
+    def _streamed(self, place: Place, wanted: RangeRequest | None, headers: dict[str, str]) -> Blob:
+        answer = self._connection.send("GET", place.name, headers=headers, stream=True)
+        info = self._store.found(place, answer).info
         span = ByteRange(0, info.size) if wanted is None else wanted.within(info.size)
         return Blob(info, BlobChunks(answer), span)

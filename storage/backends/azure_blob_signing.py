@@ -63,7 +63,7 @@ class Signer:
             content_disposition=disposition,
             encryption_scope=self._config.encryption_scope if permission != READ else None,
         )
-        return token
+        return token.replace("/", "%2F")  # in a signature: then all of it is quoted, which nobody can misread
 
     def _delegation_key(self, client: Client, until: datetime) -> "UserDelegationKey":
         if self._delegation is None or self._delegation[1] < until:

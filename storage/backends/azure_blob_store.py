@@ -3,7 +3,8 @@
 import base64
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
+from datetime import datetime
+from email.utils import parsedate_to_datetime as moment
 from hashlib import md5
 from typing import Final
 from uuid import uuid4
@@ -12,6 +13,7 @@ from storage.backends.azure_blob_client import Answer, Connection
 from storage.backends.azure_blob_config import AzureBlobConfig
 from storage.backends.azure_blob_errors import BlocksLost, Missing, Refused, Taken
 from storage.backends.azure_blob_info import META, Found, bare, found
+from storage.backends.azure_blob_names import Place
 from storage.backends.azure_blob_parts import block_id, block_list
 from storage.backends.blob_metadata import EPOCH, SHA256, WRITE, encode_metadata
 from storage.backends.sending import ATTEMPTS, sent
@@ -29,8 +31,7 @@ COMMIT_SECONDS: Final = 30.0
 class Draft:
     """An object that is to be written, by one write."""
 
-    key: str
-    name: str
+    place: Place
     content_type: str
     metadata: Mapping[str, str]
     sha256: str | None = None
@@ -50,16 +51,30 @@ class Store:
         self._config = config
         self._epoch = epoch
 
-    def find(self, key: str, name: str) -> Found | None:
+    def find(self, place: Place) -> Found | None:
         """Return what is known of a blob, or None."""
         try:
-            answer = self._connection.send("HEAD", name)
+            answer = self._connection.send("HEAD", place.name)
         except Missing:
             return None
-        return found(key, self.uri(name), answer.headers)
+        return self.found(place, answer)
 
-    def uri(self, name: str) -> str:
-        return f"az://{self._config.container}/{name}"
+    def found(self, place: Place, answer: Answer) -> Found:
+        """Return what an answer about a blob says of it."""
+        return found(place, self._uri(place), answer.headers)
+
+    def info(self, draft: Draft, *, etag: str, modified_at: datetime) -> BlobInfo:
+        """Return what is known of a draft that was written, with the version that it got."""
+        return BlobInfo(
+            key=draft.place.key,
+            size=draft.size,
+            sha256=draft.sha256,
+            etag=etag,
+            content_type=draft.content_type,
+            uri=self._uri(draft.place),
+            modified_at=modified_at,
+            metadata=dict(draft.metadata),
+        )
 
     def put(self, draft: Draft, body: bytes, expect: BlobExpect) -> BlobInfo:
         """Store a body in one request."""
@@ -85,7 +100,11 @@ class Store:
         """Send a block, or say in headers where it comes from. It shows nowhere before it is committed, and may come twice."""
         query = {"comp": "block", "blockid": block_id(draft.write_id, number)}
         whole = {**self._encryption(), **(headers or _checked(part))}
-        sent(lambda: self._connection.send("PUT", draft.name, query=query, headers=whole, body=part, seconds=seconds))
+        sent(
+            lambda: self._connection.send(
+                "PUT", draft.place.name, query=query, headers=whole, body=part, seconds=seconds
+            )
+        )
 
     def delete(self, name: str, expect: BlobExpect) -> bool:
         """Remove a blob and return whether it was there; one that is gone when an answer was lost was removed by this."""
@@ -121,7 +140,7 @@ class Store:
         def send(condition: BlobExpect) -> Answer:
             conditional = whole | _condition(condition)
             return self._connection.send(
-                "PUT", draft.name, query=query, headers=conditional, body=body, write=True, seconds=seconds
+                "PUT", draft.place.name, query=query, headers=conditional, body=body, write=True, seconds=seconds
             )
 
         return self._settled(draft, expect, send)
@@ -132,12 +151,14 @@ class Store:
         for _ in range(ATTEMPTS):
             condition = expect
             try:
-                return self._info(draft, sent(lambda: send(condition)))  # noqa: B023 - called at once
+                headers = sent(lambda: send(condition)).headers  # noqa: B023 - called at once
             except Unanswered as error:
                 lost = error
             except (Taken, Refused, BlocksLost):
                 if lost is None:
                     raise
+            else:
+                return self.info(draft, etag=bare(headers["ETag"]), modified_at=moment(headers["Last-Modified"]))
             seen = self._seen(draft, lost)
             if seen is not None and seen.write_id == draft.write_id:
                 return seen.info
@@ -148,21 +169,12 @@ class Store:
 
     def _seen(self, draft: Draft, lost: Unanswered) -> Found | None:
         try:
-            return sent(lambda: self.find(draft.key, draft.name))
+            return sent(lambda: self.find(draft.place))
         except BackendUnavailable:
             raise lost from None
 
-    def _info(self, draft: Draft, answer: Answer) -> BlobInfo:
-        return BlobInfo(
-            key=draft.key,
-            size=draft.size,
-            sha256=draft.sha256,
-            etag=bare(answer.headers["ETag"]),
-            content_type=draft.content_type,
-            uri=self.uri(draft.name),
-            modified_at=parsedate_to_datetime(answer.headers["Last-Modified"]),
-            metadata=dict(draft.metadata),
-        )
+    def _uri(self, place: Place) -> str:
+        return f"az://{self._config.container}/{place.name}"
 
     def _described(self, draft: Draft) -> dict[str, str]:
         own = {EPOCH: str(self._epoch), WRITE: draft.write_id} | ({SHA256: draft.sha256} if draft.sha256 else {})

@@ -19,8 +19,8 @@ _UPLOADS: Final = f"{Area.UPLOADS}/"
 _SCOPES: Final = frozenset({"projects/", "surfaces/"})
 
 
-def swept(connection: Connection, store: Store, above: str, *, before: datetime) -> Swept:
-    """Remove the uploads among the names that begin with `above`, which were last written before then."""
+def swept(connection: Connection, store: Store | None, above: str, *, before: datetime) -> Swept:
+    """Remove the uploads among the names that begin with `above`, which were last written before then; no store: count them."""
     start = encode_start(above)
     late = (
         listed
@@ -29,7 +29,7 @@ def swept(connection: Connection, store: Store, above: str, *, before: datetime)
         for listed in page
         if listed.modified_at is not None and listed.modified_at < before
     )
-    return Swept(uploads=sum(_removed(store, listed) for listed in late))
+    return Swept(uploads=sum(store is None or _removed(store, listed) for listed in late))
 
 
 def _homes(connection: Connection, above: str) -> Iterator[str]:

@@ -11,7 +11,9 @@ from tests.contract.azure_lab import BACKEND, azure_config, azure_driver, guarde
 from tests.contract.blob_contract import BlobKeyContract, OpenBlobs
 from tests.contract.blob_contract_listing import BlobListingContract
 from tests.contract.blob_contract_objects import BlobObjectContract
+from tests.contract.blob_contract_presigned import BlobPresignedContract
 from tests.contract.blob_contract_races import BlobRaceContract
+from tests.contract.blob_contract_uploads import BlobUploadContract
 
 
 @pytest.fixture
@@ -39,4 +41,12 @@ class TestListing(BlobListingContract):
 
 
 class TestRaces(BlobRaceContract):
+    backend = BACKEND
+
+
+class TestPresigned(BlobPresignedContract):
+    backend = BACKEND
+
+
+class TestUploads(BlobUploadContract):
     backend = BACKEND
