@@ -9,7 +9,7 @@ from storage.backends.blob_intake import Intake
 
 PART_BYTES: Final = 4 * 1024 * 1024
 """Of a block; a body that is no larger is sent in one request."""
-AT_ONCE: Final = 3
+AT_ONCE: Final = 2
 """Blocks under way: with the part that is being read and what the intake holds, a put needs some 24 MiB."""
 MOST_PARTS: Final = 50_000
 """Blocks of one blob ("Scalability and performance targets for Blob storage", Azure)."""
@@ -26,9 +26,9 @@ def send_parts(intake: Intake, first: bytes, send: Callable[[int, bytes], object
         try:
             while part:
                 under_way.add(threads.submit(send, count, part))
-                count += 1
+                count, part = count + 1, b""  # its thread alone holds it now
                 under_way = _with_room(under_way)
-                part = b"" if intake.ended else intake.part()
+                part = part if intake.ended else intake.part()
             _settled(under_way)
         except BaseException:
             threads.shutdown(cancel_futures=True)

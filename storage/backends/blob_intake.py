@@ -2,8 +2,12 @@
 
 from collections.abc import Iterable, Iterator
 from hashlib import sha256 as new_sha256
+from typing import Final
 
 from storage.errors import ChecksumMismatch
+
+_PIECE_BYTES: Final = 64 * 1024
+"""Smaller chunks are gathered: each alone would cost more than its bytes."""
 
 
 class Intake:
@@ -14,8 +18,12 @@ class Intake:
 
     def __init__(self, chunks: Iterable[bytes], *, part_bytes: int) -> None:
         self._chunks: Iterator[bytes] = iter(chunks)
-        self._part_bytes = part_bytes
-        self._rest = bytearray()
+        self.part_bytes = part_bytes
+        """How large the next part is to be."""
+        self._pieces: list[
+            bytes | bytearray | memoryview
+        ] = []  # joined once: an array that grows is copied again and again
+        self._held = 0
         self._digest = new_sha256()
         self.size = 0
         self.ended = False
@@ -26,14 +34,23 @@ class Intake:
         """Lower-case hex."""
         return self._digest.hexdigest()
 
+    def fill(self) -> None:
+        """Read what the next part will hold, so that `part` need not wait for the caller."""
+        while self._held <= self.part_bytes and not self.ended:  # one byte more tells that this part is not the last
+            self._take()
+
     def part(self) -> bytes:
         """Return the next part: of the full size, but for the last, which is empty only when the whole body is."""
-        while (
-            len(self._rest) <= self._part_bytes and not self.ended
-        ):  # one byte more tells that this part is not the last
-            self._take()
-        part = bytes(self._rest[: self._part_bytes])
-        del self._rest[: self._part_bytes]
+        self.fill()
+        rest: memoryview | None = None
+        if self._held > self.part_bytes:
+            last = memoryview(self._pieces.pop())
+            cut = len(last) - (self._held - self.part_bytes)
+            self._pieces.append(last[:cut])
+            rest = last[cut:]
+        part = b"".join(self._pieces)
+        self._pieces = [] if rest is None else [rest]
+        self._held -= len(part)
         self._digest.update(part)
         self.size += len(part)
         return part
@@ -42,8 +59,13 @@ class Intake:
         chunk = next(self._chunks, None)
         if chunk is None:
             self.ended = True
+            return
+        self._held += len(chunk)
+        last = self._pieces[-1] if self._pieces else None
+        if isinstance(last, bytearray) and len(last) < _PIECE_BYTES:
+            last += chunk
         else:
-            self._rest += chunk
+            self._pieces.append(chunk if len(chunk) >= _PIECE_BYTES else bytearray(chunk))
 
     def check(self, *, sha256: str | None, size: int | None) -> None:
         """Raise ChecksumMismatch when what was read is not what was announced."""
