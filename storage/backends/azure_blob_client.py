@@ -111,9 +111,7 @@ class Connection:
         except AzureError as error:
             if not write:  # which may have happened all the same
                 self._refuse_closed()
-            raise unanswered(
-                error, write=write
-            ) from None  # the SDK's error holds the address, and that may hold a signature
+            raise unanswered(error, write=write) from None  # the SDK's own holds the address, and maybe a signature
         return _checked(response, write=write)
 
     def url(self, name: str = "", query: Mapping[str, str] | None = None) -> str:

@@ -41,7 +41,7 @@ class Copier:
         Raises NotFound, and VersionConflict when the source has not the ETag; about the target as `Store` does.
         """
         for _ in range(ATTEMPTS):
-            origin = self._store.find(source)
+            origin = self._store.look(source)
             if origin is None:
                 raise NotFound(f"There is no object {source.key!a} to copy.")
             if etag not in {None, origin.info.etag}:

@@ -59,6 +59,10 @@ class Store:
             return None
         return self.found(place, answer)
 
+    def look(self, place: Place) -> Found | None:
+        """Find a blob in the course of a write, which nobody repeats as a whole: ask again when there is no answer."""
+        return sent(lambda: self.find(place))
+
     def found(self, place: Place, answer: Answer) -> Found:
         """Return what an answer about a blob says of it."""
         return found(place, self._uri(place), answer.headers)
@@ -169,7 +173,7 @@ class Store:
 
     def _seen(self, draft: Draft, lost: Unanswered) -> Found | None:
         try:
-            return sent(lambda: self.find(draft.place))
+            return self.look(draft.place)
         except BackendUnavailable:
             raise lost from None
 

@@ -25,7 +25,7 @@ def uploaded(
 
     `finished` gives the whole draft once all bytes were read, or raises ChecksumMismatch. Raises Taken and Refused.
     """
-    before = store.find(start.place)
+    before = store.look(start.place)
     if not holds(expect, before):
         raise Taken if expect is ABSENT else Refused
     count = send_parts(intake, first, partial(_send, store, start))
@@ -46,7 +46,7 @@ def _overtaken(store: Store, draft: Draft, before: Found | None, expect: BlobExp
     The service keeps no blocks beyond the next write of their blob. Without a condition the two were simply written one after
     the other: this one first. Its version was never seen, and no later condition can name it.
     """
-    now = store.find(draft.place)
+    now = store.look(draft.place)
     if now is None or (before is not None and now.info.etag == before.info.etag):
         raise BackendUnavailable(
             "Azure Blob Storage lost the parts of the object before all were sent; nothing was stored."

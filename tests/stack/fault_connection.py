@@ -28,11 +28,12 @@ class Kind(Enum):
     RESET = auto()
     DROP_RESPONSE = auto()
     CUT = auto()
+    STALL = auto()
     BANDWIDTH = auto()
 
 
 AT_REQUESTS = {Kind.RESET, Kind.BLACK_HOLE}
-AT_RESPONSES = {Kind.LATENCY, Kind.BLACK_HOLE, Kind.DROP_RESPONSE, Kind.CUT, Kind.BANDWIDTH}
+AT_RESPONSES = {Kind.LATENCY, Kind.BLACK_HOLE, Kind.DROP_RESPONSE, Kind.CUT, Kind.STALL, Kind.BANDWIDTH}
 
 
 @dataclass
@@ -145,6 +146,9 @@ class Connection:
                 met, passed = await self._met(begun), 0
             if met.kind is Kind.CUT and passed + len(chunk) > met.amount:
                 await self._cut(chunk[: int(met.amount) - passed])
+            elif met.kind is Kind.STALL and passed + len(chunk) > met.amount and not self.lost:
+                await self._pass_response(chunk[: int(met.amount) - passed])
+                self.lost = True
             elif met.kind is Kind.BANDWIDTH:
                 await self._trickle(chunk, met)
             elif not self.lost:

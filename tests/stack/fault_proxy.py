@@ -95,6 +95,10 @@ class FaultProxy:
         """End the connection in order after so many bytes of a response."""
         self._set(Fault(Kind.CUT, amount=after, left=once))
 
+    def stall(self, after: int, once: int | None = None) -> None:
+        """Let nothing more of a response come after so many bytes, while the connection stays."""
+        self._set(Fault(Kind.STALL, amount=after, left=once))
+
     def run(self, work: Coroutine[Any, Any, Result]) -> Result:
         """Run a coroutine on the proxy's thread, where all of its state lives."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()

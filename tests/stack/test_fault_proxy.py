@@ -174,6 +174,24 @@ def test_a_client_that_knows_the_length_notices_the_cut(proxy: FaultProxy, count
         call_once(proxy)
 
 
+def test_a_stalled_response_stops_after_exactly_so_many_bytes_until_the_connection_is_reset(
+    proxy: FaultProxy, counter: Counter
+):
+    counter.body = BODY
+    proxy.stall(after=CUT_AFTER, once=1)
+    with socket.create_connection((HOST, proxy.port)) as client:
+        client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+        assert sum(len(client.recv(1)) for _ in range(CUT_AFTER)) == CUT_AFTER
+        client.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            client.recv(1)
+        proxy.clear()
+        client.settimeout(None)
+        with pytest.raises(ConnectionResetError):
+            client.recv(1)
+    assert call_once(proxy) == BODY
+
+
 def test_a_response_that_trickles_is_whole(proxy: FaultProxy, counter: Counter):
     counter.body = BODY
     proxy.bandwidth(len(BODY) * 10)
