@@ -18,6 +18,10 @@ ROWS = {
     "appends": ["append, 32 writers", "append, 1 writer"],
     "listings": ["list 100 at the end", "list 100 in the middle"],
     "objects": ["1 KiB PUT / same promise", "1 KiB PUT / write in place"],
+    "azure_blobs": [
+        *("Azure 1 KiB put", "Azure 1 KiB get"),
+        *("Azure 64 MiB put / same promise", "Azure 64 MiB put / from memory", "Azure 64 MiB get"),
+    ],
     "clouds": [
         *("DynamoDB get", "DynamoDB put", "DynamoDB put / same"),
         *("DynamoDB increment", "DynamoDB increment / same"),
