@@ -3,11 +3,14 @@
 import base64
 import secrets
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.request import Request, urlopen
 
 import pytest
+from azure.core.exceptions import ResourceNotFoundError
+from azure.storage.blob import ContainerClient
 
 from tests.stack import servers
 from tests.stack.processes import Server
@@ -185,5 +188,10 @@ def cosmos_second_database(cosmos_second_opinion: CosmosServer) -> CosmosDatabas
 
 
 @pytest.fixture
-def azure_container(azurite: Server) -> AzureContainer:
-    return AzureContainer(azurite.url, unique("test"))
+def azure_container(azurite: Server) -> Iterator[AzureContainer]:
+    """A container that is removed at the end, as far as it was made: Azurite keeps everything in its memory."""
+    place = AzureContainer(azurite.url, unique("test"))
+    yield place
+    url, named = f"{place.endpoint}/{place.account}", {"account_name": place.account, "account_key": place.key}
+    with ContainerClient(url, place.container, named) as client, suppress(ResourceNotFoundError):
+        client.delete_container()
