@@ -9,12 +9,12 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, SecretStr, TypeAdapter, ValidationError, model_validator
 
 from northstar.errors import InvalidConfig
+from storage.backends.azure_identity import ClientId, ClientSecret, EntraTenant
 from storage.config import BackendConfig, Endpoint, Secret, reveal
 
 _ACCOUNT: Final = r"^[a-z0-9]{3,24}$"
 _CONTAINER: Final = r"^[a-z0-9](-?[a-z0-9])+$"
 _PREFIX: Final = r"^([A-Za-z0-9][A-Za-z0-9_.@+=,-]*/)*$"
-_IDENTITY: Final = r"^[A-Za-z0-9][A-Za-z0-9.-]{0,127}$"
 _AZURE: Final = re.compile(
     r"https://([a-z0-9]{3,24})(\.z[0-9]{1,2})?\.blob\."
     r"(core\.windows\.net|core\.usgovcloudapi\.net|core\.chinacloudapi\.cn|storage\.azure\.net)(:443)?/?"
@@ -94,20 +94,9 @@ class AzureBlobConfig(BackendConfig):
             description="Of the container, with read, create, write, delete and list. Presigned requests need another secret.",
         ),
     ] = None
-    tenant_id: Annotated[
-        str | None, Field(title="Entra tenant", pattern=_IDENTITY, description="With client_id and client_secret only.")
-    ] = None
-    client_id: Annotated[
-        str | None,
-        Field(
-            title="Client id",
-            pattern=_IDENTITY,
-            description="Of an application with a secret, or of the managed identity to use where there are several.",
-        ),
-    ] = None
-    client_secret: Annotated[
-        Secret | None, Field(title="Client secret", description="Of the application that client_id names.")
-    ] = None
+    tenant_id: EntraTenant = None
+    client_id: ClientId = None
+    client_secret: ClientSecret = None
     access_tier: Annotated[
         Literal["Hot", "Cool", "Cold"] | None,
         Field(title="Access tier", description="Of the objects written by this route. Empty: the account's default."),
@@ -128,7 +117,7 @@ class AzureBlobConfig(BackendConfig):
             raise ValueError("connection_string, account_key, sas_token and client_secret exclude each other")
         if self.client_secret is not None and not (self.tenant_id and self.client_id):
             raise ValueError("client_secret goes with tenant_id and client_id")
-        if not any(secrets) and self.endpoint and self.endpoint.startswith("http:"):
+        if not any(secrets[:3]) and self.endpoint and self.endpoint.startswith("http:"):
             raise ValueError(
                 "an endpoint over plain http, such as an emulator's, goes with account_key: no token is sent without TLS"
             )

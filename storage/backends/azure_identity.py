@@ -2,13 +2,33 @@
 
 # ruff: noqa: PLC0415 - the SDK is imported at first use
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Final
 from urllib.parse import urlsplit
+
+from pydantic import Field
 
 from storage.config import Secret, reveal
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
+
+_IDENTITY: Final = r"^[A-Za-z0-9][A-Za-z0-9.-]{0,127}$"
+
+EntraTenant = Annotated[
+    str | None, Field(title="Entra tenant", pattern=_IDENTITY, description="With client_id and client_secret only.")
+]
+ClientId = Annotated[
+    str | None,
+    Field(
+        title="Client id",
+        pattern=_IDENTITY,
+        description="Of an application with a secret, or of the managed identity to use where there are several.",
+    ),
+]
+ClientSecret = Annotated[
+    Secret | None, Field(title="Client secret", description="Of the application that client_id names.")
+]
+"""The fields of a config that name an identity."""
 
 
 def entra_credential(

@@ -57,6 +57,10 @@ class TestConfig:
             ({"account_key": CANARY, "sas_token": CANARY}, "exclude"),
             ({"client_secret": CANARY}, "tenant_id"),
             ({"endpoint": "http://127.0.0.1:10000"}, "plain http"),
+            (
+                {"endpoint": "http://127.0.0.1:10000", "tenant_id": "t", "client_id": "c", "client_secret": CANARY},
+                "plain http",
+            ),
             ({"endpoint": "https://globex.blob.core.windows.net"}, "globex"),
         ],
     )
