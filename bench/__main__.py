@@ -27,6 +27,7 @@ BENCHMARKS: Final = {
     "propagation": "bench.propagation",
     "clouds": "bench.clouds",
     "cloud_objects": "bench.cloud_objects",
+    "azure_blobs": "bench.azure_blobs",
 }
 """Modules with a `run(home, size)` that returns the table's rows; imported when Django stands."""
 

@@ -50,7 +50,13 @@ class Kind:
 
 
 BACKENDS: Final[dict[str, Backend]] = {
-    "azure_blob": Backend("Azure Blob Storage", CLOUD, {BLOBS: None}),
+    "azure_blob": Backend(
+        "Azure Blob Storage",
+        CLOUD,
+        {BLOBS: "storage.backends.azure_blob.AzureBlobs"},
+        sdk="azure.storage.blob",
+        extra="azure",
+    ),
     "cosmos": Backend(
         "Azure Cosmos DB",
         CLOUD,

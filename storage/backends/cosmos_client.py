@@ -11,25 +11,24 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from northstar.errors import NorthstarError
+from storage.backends.azure_identity import entra_credential
+from storage.backends.azure_transport import new_transport
 from storage.backends.cosmos_config import SESSION, CosmosConfig
-from storage.backends.cosmos_errors import PREPARE_FIX, Missing, TooLate, translated, unread
+from storage.backends.cosmos_errors import PREPARE_FIX, Missing, translated, unread
 from storage.backends.service import CONNECT_SECONDS, READ_SECONDS
 from storage.config import reveal
 from storage.errors import BackendRejected, BackendUnavailable
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
-    from azure.core.pipeline.transport import RequestsTransport
     from azure.cosmos import ContainerProxy, CosmosClient
     from azure.cosmos.documents import ConnectionPolicy
 
 CALL_SECONDS: Final = 10.0
 """No request of one call is sent later, or awaited longer, than this after the call began."""
-CONNECTIONS: Final = 64
-"""Connections kept open; more threads than that open some of their own for a moment."""
 
 _SENSELESS: Final = (AttributeError, LookupError, TypeError, ValueError)
 """What the SDK makes of an answer that is no answer of the service."""
@@ -141,7 +140,7 @@ class Connection:
             _credential(self._config),
             consistency_level="Session" if self._config.consistency == SESSION else None,
             connection_policy=_policy(),
-            transport=_transport(self._remaining),
+            transport=new_transport(self._remaining),
             retry_total=0,
             retry_connect=0,
             retry_read=0,
@@ -180,18 +179,9 @@ def check_reads(client: "CosmosClient", config: CosmosConfig) -> None:
 def _credential(config: CosmosConfig) -> "str | TokenCredential":
     if config.key is not None:
         return _signing_key(reveal(config.key))
-    from azure.identity import AzureAuthorityHosts, ClientSecretCredential, DefaultAzureCredential
-
-    clouds = {"cn": AzureAuthorityHosts.AZURE_CHINA, "us": AzureAuthorityHosts.AZURE_GOVERNMENT}
-    ending = config.endpoint.rstrip("/").removesuffix(":443").rpartition(".")[2]
-    authority = clouds.get(ending, AzureAuthorityHosts.AZURE_PUBLIC_CLOUD)
-    if config.client_secret is not None:
-        return ClientSecretCredential(
-            config.tenant_id or "", config.client_id or "", reveal(config.client_secret), authority=authority
-        )
-    if config.client_id is None:
-        return DefaultAzureCredential(authority=authority)
-    return DefaultAzureCredential(authority=authority, managed_identity_client_id=config.client_id)
+    return entra_credential(
+        config.endpoint, tenant_id=config.tenant_id, client_id=config.client_id, client_secret=config.client_secret
+    )
 
 
 def _signing_key(key: str) -> str:
@@ -229,26 +219,3 @@ def _stay_in_one_region(client: "CosmosClient") -> None:
     manager.is_per_partition_automatic_failover_enabled = lambda: False  # type: ignore[method-assign]
     core = manager.global_partition_endpoint_manager_core
     core.is_circuit_breaker_applicable = lambda request: False  # type: ignore[method-assign]  # noqa: ARG005
-
-
-def _transport(remaining: Callable[[], float]) -> "RequestsTransport":
-    """An HTTP transport that keeps to the deadline, and to the route: no proxy, `.netrc` or bundle of the environment."""
-    import requests
-    from azure.core.exceptions import ServiceRequestError
-    from azure.core.pipeline.transport import RequestsTransport
-    from requests.adapters import HTTPAdapter
-
-    class Transport(RequestsTransport):  # type: ignore[misc]  # it has no types
-        def send(self, request: Any, **kwargs: Any) -> Any:
-            left = remaining()
-            if left <= 0 or self.session is None:
-                raise ServiceRequestError("no time is left", error=TooLate())
-            kwargs["read_timeout"] = min(kwargs.get("read_timeout", READ_SECONDS), left)
-            kwargs["connection_timeout"] = min(kwargs.get("connection_timeout", CONNECT_SECONDS), left)
-            return super().send(request, **kwargs)
-
-    session = requests.Session()
-    session.trust_env = False
-    session.mount("http://", HTTPAdapter(pool_connections=2, pool_maxsize=CONNECTIONS))
-    session.mount("https://", HTTPAdapter(pool_connections=2, pool_maxsize=CONNECTIONS))
-    return Transport(session=session)

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field, TypeAdapter, model_validator
 
 from northstar.errors import InvalidConfig
 from northstar.modes import SELLABLE_MODES
+from storage.backends.azure_identity import ClientId, ClientSecret, EntraTenant
 from storage.config import BackendConfig, Endpoint, Secret
 
 SESSION: Final = "session"
@@ -14,7 +15,6 @@ SESSION: Final = "session"
 _ACCOUNT: Final = re.compile(r"https://[a-z0-9][a-z0-9-]{1,42}[a-z0-9]\.documents\.azure\.(com|cn|us)(:443)?/?")
 """An account of the public cloud, of China or of the United States government."""
 _NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
-_IDENTITY: Final = r"^[A-Za-z0-9][A-Za-z0-9.-]{0,127}$"
 _LISTED: Final[TypeAdapter[str]] = TypeAdapter(Endpoint)
 
 
@@ -52,20 +52,9 @@ class CosmosConfig(BackendConfig):
         Secret | None,
         Field(title="Account key", description="A primary or secondary key. Empty: an identity of Microsoft Entra."),
     ] = None
-    tenant_id: Annotated[
-        str | None, Field(title="Entra tenant", pattern=_IDENTITY, description="With client_id and client_secret only.")
-    ] = None
-    client_id: Annotated[
-        str | None,
-        Field(
-            title="Client id",
-            pattern=_IDENTITY,
-            description="Of an application with a secret, or of the managed identity to use where there are several.",
-        ),
-    ] = None
-    client_secret: Annotated[
-        Secret | None, Field(title="Client secret", description="Of the application that client_id names.")
-    ] = None
+    tenant_id: EntraTenant = None
+    client_id: ClientId = None
+    client_secret: ClientSecret = None
     consistency: Annotated[
         Literal["strong", "session"],
         Field(

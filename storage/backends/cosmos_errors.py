@@ -5,6 +5,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from storage.backends.azure_transport import never_sent
 from storage.backends.service import Unanswered
 from storage.errors import BackendRejected, BackendUnavailable, Throttled, ValueTooLarge
 
@@ -46,7 +47,7 @@ def translated(error: "AzureError", *, write: bool) -> Exception:
     status = getattr(error, "status_code", None)
     if isinstance(error, ClientAuthenticationError) and status is None:
         return BackendRejected("Microsoft Entra gave no token for the route's identity.", fix=_CREDENTIALS_FIX)
-    if isinstance(error, ServiceRequestError) and _never_sent(error):
+    if isinstance(error, ServiceRequestError) and never_sent(error):
         return BackendUnavailable("Cosmos DB cannot be reached.")
     if status is None or status < 400:
         return _silent("Cosmos DB did not answer in time, or not to the end.", write=write)
@@ -86,24 +87,6 @@ def _refusal(status: int, substatus: int, code: str) -> Exception:
 
 def _silent(detail: str, *, write: bool) -> BackendUnavailable:
     return Unanswered(detail) if write else BackendUnavailable(detail)
-
-
-def _never_sent(error: Any) -> bool:
-    """Whether the connection was never made; the SDK says so of some that were made and broken, too."""
-    from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
-
-    cause: Any = error
-    while cause is not None:
-        if isinstance(cause, ConnectTimeoutError | NewConnectionError | TooLate):
-            return True
-        inner = cause.args[0] if cause.args else None
-        cause = getattr(cause, "inner_exception", None) or getattr(cause, "reason", None) or inner
-        cause = cause if isinstance(cause, BaseException) else None
-    return False
-
-
-class TooLate(OSError):
-    """The time of an operation was over, or its client closed, before a request was sent."""
 
 
 def _headers_of(error: Any) -> Mapping[str, Any]:

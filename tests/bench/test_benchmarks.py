@@ -23,6 +23,10 @@ ROWS = {
         *(f"S3 {operation} 1 KiB / {other}" for operation in ("put", "get") for other in ("SDK", "Django")),
         *("S3 put 64 MiB / one request", "S3 put 64 MiB / parts", "S3 get 64 MiB / SDK"),
     ],
+    "azure_blobs": [
+        *("Azure 1 KiB put", "Azure 1 KiB get"),
+        *("Azure 64 MiB put / same promise", "Azure 64 MiB put / from memory", "Azure 64 MiB get"),
+    ],
     "clouds": [
         *("DynamoDB get", "DynamoDB put", "DynamoDB put / same"),
         *("DynamoDB increment", "DynamoDB increment / same"),

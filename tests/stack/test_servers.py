@@ -4,10 +4,11 @@ import psycopg
 import pytest
 import redis
 from azure.cosmos import CosmosClient
+from azure.storage.blob import BlobServiceClient
 from google.cloud import firestore
 
 from tests.stack.dynamodb import client_of, create_table
-from tests.stack.fixtures import AwsAccount, CosmosDatabase, FirestoreProject
+from tests.stack.fixtures import AwsAccount, AzureContainer, CosmosDatabase, FirestoreProject
 
 TWICE = pytest.mark.parametrize("time", ["first", "second"])
 
@@ -58,6 +59,17 @@ def test_a_postgres_database_has_no_tables_of_another_test(postgres_url: str, ti
     with psycopg.connect(postgres_url) as connection:
         connection.execute("CREATE TABLE things (n int)")
         assert connection.execute("SELECT count(*) FROM things").fetchone() == (0,)
+
+
+@TWICE
+def test_a_container_is_new_for_each_test(azure_container: AzureContainer, time: str):
+    named = {"account_name": azure_container.account, "account_key": azure_container.key}
+    url = f"{azure_container.endpoint}/{azure_container.account}"
+    with BlobServiceClient(url, credential=named).get_container_client(azure_container.container) as client:
+        assert not client.exists()
+        client.create_container()
+        client.upload_blob("a", b"1")
+        assert [blob.name for blob in client.list_blobs()] == ["a"]
 
 
 def test_credentials_of_the_stack_are_in_no_repr(aws_account: AwsAccount, cosmos_database: CosmosDatabase):
