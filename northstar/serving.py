@@ -17,6 +17,7 @@ from granian.server.embed import Server
 
 from northstar.asgi import application
 from northstar.bridge import THREAD_NAME
+from northstar.memory import give_large_blocks_back
 from routing.operations.relay import start_relay
 from routing.operations.sweeping import start_sweeper
 from storage.api.sse import close_streams
@@ -41,6 +42,7 @@ def serve(host: str, port: int, *, on_listening: Callable[[], Any], stop_at_eof:
     of the pipe then takes its server along, even when it is killed. Raises PortTaken.
     """
     _check_port(host, port)
+    give_large_blocks_back()
     relay, sweeper = start_relay(), start_sweeper()
     try:
         finished = asyncio.run(_run(host, port, on_listening, stop_at_eof=stop_at_eof)) and _web_threads_ended()

@@ -14,6 +14,11 @@ from northstar.errors import NorthstarError
 _LABELS: Final = ("kind", "backend", "operation")
 OPERATIONS: Final = Counter("northstar_store_operations", "Store operations by outcome.", (*_LABELS, "outcome"))
 SECONDS: Final = Histogram("northstar_store_operation_seconds", "Time of store operations, retries included.", _LABELS)
+REPLICA_READS: Final = Counter(
+    "northstar_store_replica_reads",
+    "Reads answered by a replica region, because the route's own was down.",
+    (*_LABELS, "region"),
+)
 
 _log = structlog.get_logger("northstar.store")
 

@@ -23,14 +23,31 @@ def _filesystem(_request: pytest.FixtureRequest) -> Config:
 def _s3(request: pytest.FixtureRequest) -> Config:
     account = request.getfixturevalue("aws_account")
     keys = {"access_key_id": account.access_key, "secret_access_key": account.secret_key}
-    return {"region": account.region, "bucket": unique("bucket"), "endpoint": account.endpoint, **keys}
+    return {"bucket": unique("bucket"), "region": account.region, "endpoint": account.endpoint, **keys}
 
 
-_PLACES: Final[dict[str, Callable[[pytest.FixtureRequest], Config]]] = {"filesystem": _filesystem, "s3": _s3}
-"""In the order in which the issue flips a route: filesystem, s3, azure_blob, gcs."""
+def _azure_blob(request: pytest.FixtureRequest) -> Config:
+    place = request.getfixturevalue("azure_container")
+    key = {"account": place.account, "account_key": place.key}
+    return {"container": place.container, "endpoint": place.endpoint, **key}
+
+
+def _gcs(request: pytest.FixtureRequest) -> Config:
+    place = request.getfixturevalue("gcs_bucket")
+    return {"bucket": place.bucket, "endpoint": f"http://{place.address}", "credentials_json": place.key}
+
+
+_PLACES: Final[dict[str, Callable[[pytest.FixtureRequest], Config]]] = {
+    "filesystem": _filesystem,
+    "s3": _s3,
+    "azure_blob": _azure_blob,
+    "gcs": _gcs,
+}
+"""In the order in which a route flips through them."""
 SCHEMES: Final = {"filesystem": "file", "s3": "s3", "azure_blob": "az", "gcs": "gs"}
 """How the URI of an object begins."""
 OBJECT_BACKENDS: Final = tuple(name for name in _PLACES if BACKENDS[name].serves[BLOBS])
+"""Those that have a driver."""
 OBJECT_CLOUDS: Final = OBJECT_BACKENDS[1:]
 
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 import socket
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -19,11 +20,20 @@ GROWTH_MIB = 32
 """What 256 MiB in and out may add to the server's memory."""
 X = "/api/v1/storage/objects/x"
 BIG = "/api/v1/storage/objects/big"
+FORM_HEAD = b'--edge\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+FORM_TAIL = b"\r\n--edge--\r\n"
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     with running_server(tmp_path_factory.mktemp("served")) as running:
+        yield running
+
+
+@pytest.fixture
+def fresh_server(tmp_path):
+    """A server that no other backend has given memory before."""
+    with running_server(tmp_path / "fresh") as running:
         yield running
 
 
@@ -125,7 +135,8 @@ def holds_open(pid, ending):
 
 class TestMemory:
     @pytest.mark.parametrize("backend", OBJECT_BACKENDS)
-    def test_256_mib_in_and_out_add_less_than_32_mib(self, server, request, backend):
+    def test_256_mib_in_and_out_add_less_than_32_mib(self, fresh_server, request, backend):
+        server = fresh_server
         headers = routed(server, backend, object_config(request, backend))
         piece = bytes(range(256)) * 4096
         digest = digest_of(piece for _ in range(SIZE_MIB))
@@ -148,6 +159,27 @@ class TestMemory:
         print(f"{backend}: 256 MiB in twice and out: the server grew by {grown:.1f} MiB")
         assert grown < GROWTH_MIB
 
+    @pytest.mark.parametrize("method", ["PUT", "POST"])
+    def test_an_upload_by_a_url_that_we_serve_ourselves_flows_through(self, server, method):
+        key = "\u00e9" * 450
+        asked = signed(server, key, method)
+        piece = bytes(range(256)) * 4096
+        head, tail = (FORM_HEAD, FORM_TAIL) if method == "POST" else (b"", b"")
+        length = len(head) + SLOW_MIB * MIB + len(tail)
+        headers = {"Content-Type": "multipart/form-data; boundary=edge" if method == "POST" else "text/plain"}
+        before = peak(server.pid, reset=True)
+        connection = server.connect(timeout=300)
+        body = chain([head], (piece for _ in range(SLOW_MIB)), [tail])
+        path = asked["url"].removeprefix(server.url)
+        connection.request(method, path, body, {**headers, "Content-Length": str(length)})
+        answer = connection.getresponse()
+        assert (answer.status, json.loads(answer.read())["size"]) == (200, SLOW_MIB * MIB)
+        connection.close()
+        assert (peak(server.pid) - before) / MIB < GROWTH_MIB
+        named = {"key": key, "upload_id": asked["upload_id"]}
+        status, _, content = server.request("POST", "/api/v1/storage/objects/register", named)
+        assert (status, json.loads(content)["sha256"]) == (200, digest_of(piece for _ in range(SLOW_MIB)))
+
     def test_a_slow_reader_costs_no_memory_for_what_it_has_not_read(self, server):
         server.request("PUT", X, b"x" * SLOW_MIB * MIB)
         before = peak(server.pid, reset=True)
@@ -159,6 +191,13 @@ class TestMemory:
             server.request("HEAD", X)  # the server goes on; what it may send ahead, it has sent
         assert (peak(server.pid) - before) / MIB < GROWTH_MIB
         connection.close()
+
+
+def signed(server, key, method):
+    body = {"key": key, "method": method, "max_bytes": SLOW_MIB * MIB}
+    status, _, answer = server.request("POST", "/api/v1/storage/objects/presign", body)
+    assert status == 200, answer
+    return json.loads(answer)
 
 
 def routed(server, backend, config):

@@ -26,6 +26,7 @@ LEAKS = [
     f"X-Amz-Signature={CANARY}&y",
     f"aws_secret_access_key = {CANARY}",
     f"token: {CANARY}",
+    f"PUT /api/v1/storage/presigned/.eJx:{CANARY} HTTP/1.1",
 ]
 
 

@@ -89,8 +89,14 @@ def test_a_route_that_cannot_be_opened_holds_up_no_other_and_is_told(acme_api, g
 
 
 def test_a_projects_own_route_is_swept_too(acme_api, lab):
-    draft = {"resource_kind": "object_store", "tenant_id": "acme", "project_id": "p2", "backend_type": "filesystem"}
-    create_route(RouteDraft(**draft, config={"base_dir": str(lab / "own")}), CAUSE)
+    draft = RouteDraft(
+        resource_kind="object_store",
+        tenant_id="acme",
+        project_id="p2",
+        backend_type="filesystem",
+        config={"base_dir": str(lab / "own")},
+    )
+    create_route(draft, CAUSE)
     abandon(acme_api, 9, **{"X-Project-Id": "p2"})
     found = {one.route.project_id: one.swept for one in sweep_routes()}
     assert found == {None: Swept(), "p2": Swept(uploads=1)}
