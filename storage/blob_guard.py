@@ -28,6 +28,7 @@ from storage.blobs import (
 from storage.errors import InvalidValue, ValueTooLarge
 from storage.guard import PAGE_LIMIT, Caller, ServedBy
 from storage.keys import Scope, check_object_key, check_prefix
+from storage.metering import REPLICA_READS
 from storage.usage import LISTED, LOOKED_UP, of_object_get, of_object_put
 
 
@@ -92,11 +93,16 @@ class GuardedBlobs:
     def get(self, key: str, wanted: RangeRequest | None = None, *, area: Area = Area.OBJECTS) -> Blob | None:
         ref = self._ref(key, area)
         blob = self._caller.run("get", lambda: self._driver.get(ref, wanted), repeatable=True, yields=of_object_get)
-        return replace(blob, chunks=GuardedChunks(blob, self._caller)) if blob else None
+        if blob is None:
+            return None
+        self._count_replica("get", blob.info.replica)
+        return replace(blob, chunks=GuardedChunks(blob, self._caller))
 
     def head(self, key: str, *, area: Area = Area.OBJECTS) -> BlobInfo | None:
         ref = self._ref(key, area)
-        return self._caller.run("head", lambda: self._driver.head(ref), repeatable=True, spends=LOOKED_UP)
+        info = self._caller.run("head", lambda: self._driver.head(ref), repeatable=True, spends=LOOKED_UP)
+        self._count_replica("head", info.replica if info else None)
+        return info
 
     def delete(self, key: str, *, expect: BlobExpect = ANY, area: Area = Area.OBJECTS) -> bool:
         if expect is ABSENT:
@@ -116,7 +122,7 @@ class GuardedBlobs:
         check_prefix(prefix)
         if not 1 <= limit <= PAGE_LIMIT:
             raise InvalidRequest(f"limit is {limit}; 1 to {PAGE_LIMIT} are allowed.")
-        return self._caller.run(
+        page = self._caller.run(
             "list",
             lambda: self._driver.list(
                 self.scope, area=area, prefix=prefix, delimiter=delimiter, limit=limit, cursor=cursor
@@ -124,6 +130,8 @@ class GuardedBlobs:
             repeatable=True,
             spends=LISTED,
         )
+        self._count_replica("list", page.replica)
+        return page
 
     def copy(
         self,
@@ -168,6 +176,10 @@ class GuardedBlobs:
     def _ref(self, key: str, area: Area = Area.OBJECTS) -> BlobRef:
         check_object_key(key)
         return BlobRef(self.scope, key, area)
+
+    def _count_replica(self, operation: str, region: str | None) -> None:
+        if region is not None:
+            REPLICA_READS.labels(self._caller.kind, self.served_by.backend_type, operation, region).inc()
 
     def _check_metadata(self, given: Mapping[str, str]) -> None:
         metadata = {name: value for name, value in given.items() if name != RECEIPT}

@@ -25,6 +25,11 @@ OPERATIONS: Final = prometheus_client.Counter(
 SECONDS: Final = prometheus_client.Histogram(
     "northstar_store_operation_seconds", "Time of store operations, retries included.", _LABELS
 )
+REPLICA_READS: Final = prometheus_client.Counter(
+    "northstar_store_replica_reads",
+    "Reads answered by a replica region, because the route's own was down.",
+    (*_LABELS, "region"),
+)
 OK: Final = "OK"
 DEFECT: Final = "ERROR"
 SERVER_ERROR: Final = 500
