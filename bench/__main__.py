@@ -25,6 +25,7 @@ BENCHMARKS: Final = {
     "listings": "bench.listings",
     "objects": "bench.objects",
     "clouds": "bench.clouds",
+    "gcs_objects": "bench.gcs_objects",
 }
 """Modules with a `run(home, size)` that returns the table's rows; imported when Django stands."""
 

@@ -27,6 +27,11 @@ ROWS = {
             for operation in ("get", "put", "increment")
         ),
     ],
+    "gcs_objects": [
+        *("GCS put 1 KiB / SDK", "GCS get 1 KiB / SDK"),
+        *(f"GCS put 64 MiB / SDK {way}" for way in ("one request", "parts", "and SHA-256")),
+        "GCS get 64 MiB / SDK",
+    ],
 }
 
 
