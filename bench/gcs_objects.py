@@ -1,7 +1,7 @@
 """What the Cloud Storage driver costs: 1 KiB in and out against Google's client, 64 MiB against each way that it has.
 
 The server is that of the tests, so the times mean nothing; the CPU of small objects and the ratio of large ones do. The driver
-stores the SHA-256 of every body, which the client does not: "and SHA-256" is the client with what that takes beforehand.
+stores the SHA-256 of every body, which the client does not: "SHA-256" is the client with what that takes beforehand.
 """
 
 import hashlib
@@ -80,12 +80,12 @@ def _small(sides: _Sides, plan: Plan) -> Iterator[Result]:
 
 def _large(sides: _Sides, plan: Plan) -> Iterator[Result]:
     ways: dict[str, Callable[[], object]] = {
-        "one request": lambda: sides.put_by_sdk(LARGE),
+        "request": lambda: sides.put_by_sdk(LARGE),
         "parts": lambda: sides.put_by_sdk(LARGE, PART),
-        "and SHA-256": sides.put_with_sha256,
+        "SHA-256": sides.put_with_sha256,
     }
     for way, theirs in ways.items():
-        result = _compared(f"GCS put 64 MiB / SDK {way}", lambda: sides.put(LARGE), theirs, plan)
+        result = _compared(f"GCS put 64 MiB / {way}", lambda: sides.put(LARGE), theirs, plan)
         yield replace(result, bar=at_most(result, WALL)) if theirs == sides.put_with_sha256 else result
     result = _compared("GCS get 64 MiB / SDK", sides.get, sides.get_by_sdk, plan)
     yield replace(result, bar=at_most(result, WALL))

@@ -29,7 +29,7 @@ ROWS = {
     ],
     "gcs_objects": [
         *("GCS put 1 KiB / SDK", "GCS get 1 KiB / SDK"),
-        *(f"GCS put 64 MiB / SDK {way}" for way in ("one request", "parts", "and SHA-256")),
+        *(f"GCS put 64 MiB / {way}" for way in ("request", "parts", "SHA-256")),
         "GCS get 64 MiB / SDK",
     ],
 }
