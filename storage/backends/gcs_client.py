@@ -263,6 +263,7 @@ def _cut(parts: Iterable[Piece]) -> Iterator[memoryview]:
 def _manager(endpoint: str, *, named: bool) -> Any:
     """Return urllib3's pools. A named endpoint is asked itself, never through a proxy of the environment."""
     from urllib3 import PoolManager, ProxyManager  # noqa: PLC0415 - the SDK is imported at first use
+    from urllib3.util import make_headers, parse_url  # noqa: PLC0415
 
     settings: dict[str, Any] = {
         "maxsize": MOST_CONNECTIONS,
@@ -270,7 +271,8 @@ def _manager(endpoint: str, *, named: bool) -> Any:
     }
     proxy = None if named else getproxies().get("https")
     if proxy and not proxy_bypass(urlsplit(endpoint).hostname or ""):
-        return ProxyManager(proxy, **settings)
+        address = parse_url(proxy if "://" in proxy else f"http://{proxy}")
+        return ProxyManager(address.url, proxy_headers=make_headers(proxy_basic_auth=address.auth), **settings)
     return PoolManager(**settings)
 
 

@@ -89,22 +89,25 @@ class Session:
     def _finish(self, part: Sequence[Piece], total: str, headers: Mapping[str, str], sent: Sent) -> Answer:
         """Send a part until the service has all of it; after a lost answer it is asked how much it has."""
         begin, end = self._offset, self._offset + _size(part)
-        failures, asking = 0, False
+        failures, asking, lost = 0, False, None
         while True:
             rest = [] if asking else list(_after(part, self._offset - begin))
             try:
                 answer = self._put(rest, total, headers, sent)
             except BackendUnavailable as error:
                 failures, asking = failures + 1, True
+                lost = error if isinstance(error, Unanswered) else lost  # what came later does not undo it
                 if failures == ATTEMPTS:
-                    raise
+                    raise lost or error from None
                 time.sleep(pause_after(failures, asked=error.pause_seconds if isinstance(error, Throttled) else 0.0))
                 continue
             if answer.status != _RESUME:
                 if total == "*":
-                    raise _lost()  # it is no answer to a part that is not the last
+                    raise _gone(sent)  # it is no answer to a part that is not the last
                 return answer
-            kept = self._kept(answer, begin)
+            kept = _kept(answer)
+            if kept < begin:
+                raise _gone(sent)
             if kept == end and total == "*":
                 self._offset = kept
                 return answer
@@ -126,25 +129,25 @@ class Session:
                 expected=frozenset({_RESUME, _GONE}),
             )
         except NotFound:
-            raise _lost() from None
+            raise _gone(sent) from None
         if answer.status == _GONE:
-            raise _lost()
+            raise _gone(sent)
         return answer
 
-    def _kept(self, answer: Answer, begin: int) -> int:
-        found = _RANGE.fullmatch(answer.headers.get("range", ""))
-        kept = int(found[1]) + 1 if found else 0
-        if kept < begin:
-            raise _lost()
-        return kept
+
+def _kept(answer: Answer) -> int:
+    """Return how many bytes the service has."""
+    found = _RANGE.fullmatch(answer.headers.get("range", ""))
+    return int(found[1]) + 1 if found else 0
 
 
 def _size(part: Sequence[Piece]) -> int:
     return sum(map(len, part))
 
 
-def _lost() -> BackendUnavailable:
-    return BackendUnavailable("Cloud Storage has lost what it had of this upload.", fix="Send the object again.")
+def _gone(sent: Sent) -> BackendUnavailable:
+    kind = Unanswered if sent is Sent.WRITE else BackendUnavailable
+    return kind("Cloud Storage has lost what it had of this upload.", fix="Send the object again.")
 
 
 class Upload:
@@ -190,7 +193,7 @@ class Upload:
             stored = _sent_in_parts(session, intake, check)
             self._writes.describe(self._staging, stored, self._written.description(intake.sha256))
             return self._writes.move(self._staging, stored, self._name, self._written.write_id, expect=expect, key=key)
-        except NotFound:
+        except (NotFound, Outrun):
             raise BackendUnavailable("The upload was swept before it ended.", fix="Send the object again.") from None
         except BaseException:
             self._discard(session)
