@@ -17,6 +17,7 @@ BACKENDS = {
     "Firestore": "firestore",
     "Cosmos DB": "cosmos",
     "Azure Blob Storage": "azure_blob",
+    "Google Cloud Storage": "gcs",
 }
 
 
