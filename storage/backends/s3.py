@@ -189,7 +189,7 @@ class S3Blobs:
                 raise type(error)(told, fix=error.fix) from error.__cause__
 
     def native(self) -> Any:
-        """Return the boto3 client of S3, for diagnostics: what it does is neither scoped nor translated."""
+        """Return the SDK's client of S3, for diagnostics: what it does is neither scoped nor translated."""
         return self._bucket.http.client()
 
     def close(self) -> None:
