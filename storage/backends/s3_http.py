@@ -135,7 +135,7 @@ class S3Http:
             return self._door
 
     def client(self) -> Any:
-        """Return boto3's client, built at first use: nothing here needs it."""
+        """Return the SDK's client, built at first use: nothing here needs it."""
         with self._lock:
             self._refuse_closed()
             if self._client is None:

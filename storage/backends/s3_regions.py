@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
 from storage.backends.s3_service import S3Bucket
-from storage.errors import BackendUnavailable
+from storage.errors import BackendRejected, BackendUnavailable
 
 DOWN_SECONDS: Final = 10.0
 """A region that did not answer is asked last for so long: not every read shall wait for its deadline."""
@@ -31,7 +31,8 @@ class Regions:
     def read(self, call: Callable[[S3Bucket], T | None]) -> tuple[T | None, str | None]:
         """Return what the call answers, None where the home region has nothing, and the replica's region if one has answered.
 
-        Raises the home region's BackendUnavailable when it is down and no replica has what is asked for.
+        Raises the home region's BackendUnavailable when it is down and no replica has what is asked for, and what the home
+        region refuses.
         """
         if not self.replicas:
             return call(self.home), None
@@ -41,7 +42,13 @@ class Regions:
                 found = call(bucket)
             except BackendUnavailable as error:
                 self._note_down(bucket)
-                failed = error if bucket is self.home else failed
+                if bucket is self.home:
+                    failed = type(error)(error.detail, fix=error.fix)  # its own traceback would hold an open answer
+                continue
+            except BackendRejected as error:
+                if bucket is self.home:
+                    raise
+                logger.warning("The replica of S3 in %s refuses: %s", bucket.region, error.detail)
                 continue
             if bucket is self.home:
                 return found, None
