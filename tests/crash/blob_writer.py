@@ -38,9 +38,9 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
-def work(root: str, seed: int) -> None:
-    """Change objects for ever."""
-    blobs, chance = opened(root), random.Random(seed)
+def work(blobs: GuardedBlobs, seed: int, largest: int = LARGEST) -> None:
+    """Change objects of up to so many bytes for ever."""
+    chance = random.Random(seed)
     version = seed * 1_000_000
     while True:
         key = chance.choice(KEYS)
@@ -49,7 +49,7 @@ def work(root: str, seed: int) -> None:
             blobs.delete(key)
         else:
             version += 1
-            size = chance.choice((0, 1, 1024, chance.randrange(LARGEST)))
+            size = chance.choice((0, 1, 1024, chance.randrange(largest)))
             say(f"try {key} {version} {size}")
             data = content(key, version, size)
             pieces = (data[at : at + 50_000] for at in range(0, size, 50_000))
@@ -65,4 +65,4 @@ def configured(root: str) -> None:
 
 if __name__ == "__main__":
     configured(sys.argv[1])
-    work(sys.argv[1], int(sys.argv[2]))
+    work(opened(sys.argv[1]), int(sys.argv[2]))

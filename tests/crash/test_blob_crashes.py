@@ -25,9 +25,9 @@ class Story:
     def __init__(self) -> None:
         self.known: dict[str, State] = dict.fromkeys(KEYS, (0, 0))
 
-    def follow(self, root: Path, seed: int, steps: int, delay: float) -> tuple[str, State] | None:
+    def follow(self, module: str, *arguments: str, steps: int, delay: float) -> tuple[str, State] | None:
         """Let a writer take some steps, kill it, and return what it was doing."""
-        command = [sys.executable, "-m", "tests.crash.blob_writer", str(root), str(seed)]
+        command = [sys.executable, "-m", module, *arguments]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY) as writer:
             killer = threading.Timer(delay, writer.send_signal, [signal.SIGKILL])
             under_way: tuple[str, State] | None = None
@@ -52,6 +52,16 @@ class Story:
         _, key, version, size = line.split()
         return key, (int(version), int(size))
 
+    def check(self, blobs, under_way: tuple[str, State] | None) -> None:
+        """Everything is as it was told, or for what was under way as it was to be; that is known from now on."""
+        for key in KEYS:
+            state = found(blobs, key)
+            allowed = {self.known[key]} | ({under_way[1]} if under_way and under_way[0] == key else set())
+            assert state in allowed
+            self.known[key] = state
+        listed = [info.key for info in blobs.list().blobs]
+        assert listed == [key for key in sorted(KEYS) if self.known[key] != (0, 0)]
+
 
 def found(blobs, key: str) -> State:
     """What is stored, checked byte by byte."""
@@ -70,11 +80,5 @@ def test_a_writer_killed_at_50_random_moments_loses_nothing_and_shows_nothing_ha
     chance, story = random.Random(), Story()
     blobs = opened(str(lab))
     for seed in range(1, KILLS + 1):
-        under_way = story.follow(lab, seed, chance.randrange(1, 12), chance.uniform(0, 0.01))
-        for key in KEYS:
-            state = found(blobs, key)
-            allowed = {story.known[key]} | ({under_way[1]} if under_way and under_way[0] == key else set())
-            assert state in allowed
-            story.known[key] = state
-        listed = [info.key for info in blobs.list().blobs]
-        assert listed == [key for key in sorted(KEYS) if story.known[key] != (0, 0)]
+        steps, delay = chance.randrange(1, 12), chance.uniform(0, 0.01)
+        story.check(blobs, story.follow("tests.crash.blob_writer", str(lab), str(seed), steps=steps, delay=delay))

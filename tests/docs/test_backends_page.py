@@ -1,4 +1,4 @@
-"""The page on document backends tells the truth: every example config is one that a route may have."""
+"""The page on backends tells the truth: every example config is one that a route may have."""
 
 import json
 import re
@@ -8,9 +8,16 @@ from typing import Any
 import pytest
 
 from routing.configs import parse_config
+from storage import registry
+from storage.registry import KINDS
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "backends.md"
-BACKENDS = {"DynamoDB": "dynamodb", "Firestore": "firestore", "Cosmos DB": "cosmos"}
+BACKENDS = {
+    "DynamoDB": "dynamodb",
+    "Firestore": "firestore",
+    "Cosmos DB": "cosmos",
+    "Amazon S3": "s3",
+}
 
 
 def examples() -> list[tuple[str, dict[str, Any]]]:
@@ -27,7 +34,16 @@ def test_each_backend_has_examples():
     assert {backend for backend, _ in examples()} == set(BACKENDS.values())
 
 
-@pytest.mark.parametrize("kind", ["event_stream", "tabular_store"])
-@pytest.mark.parametrize(("backend", "config"), examples())
+def served() -> list[tuple[str, str, dict[str, Any]]]:
+    """Each example with each kind that its backend serves."""
+    return [
+        (kind, backend, config)
+        for backend, config in examples()
+        for kind in KINDS
+        if KINDS[kind].primitive in registry.BACKENDS[backend].serves
+    ]
+
+
+@pytest.mark.parametrize(("kind", "backend", "config"), served())
 def test_an_example_config_is_accepted(kind, backend, config):
     assert parse_config(kind, backend, config).model_fields_set == set(config)
