@@ -18,6 +18,7 @@ BACKENDS = {
     "Cosmos DB": "cosmos",
     "Azure Blob Storage": "azure_blob",
     "Google Cloud Storage": "gcs",
+    "Amazon S3": "s3",
 }
 
 
