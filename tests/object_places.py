@@ -21,7 +21,7 @@ def _filesystem(_request: pytest.FixtureRequest) -> Config:
 
 
 def _s3(request: pytest.FixtureRequest) -> Config:
-    account = request.getfixturevalue("aws_account")
+    account = request.getfixturevalue("strict_aws_account")
     keys = {"access_key_id": account.access_key, "secret_access_key": account.secret_key}
     return {"bucket": unique("bucket"), "region": account.region, "endpoint": account.endpoint, **keys}
 

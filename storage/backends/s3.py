@@ -76,14 +76,13 @@ class S3Blobs:
     ) -> BlobInfo:
         write = self._write(ref, content_type, metadata, expect, sha256.lower() if sha256 else None)
         body = Intake(chunks, part_bytes=size_of_parts(size))
-        first = body.part()
+        body.fill()
         if body.ended:
-            body.check(sha256=sha256, size=size)
-            return put_whole(write, first, body)
+            return put_whole(write, body, size=size)
         if sha256 is not None:
-            return put_parts(write, first, body, size=size)
+            return put_parts(write, body, size=size)
         staging = self._layout.staging(ref.scope.tenant, ref.scope.env) + write.id
-        return put_staged(write, staging, first, body, size=size, encrypted_as=self._config.encrypted_as())
+        return put_staged(write, staging, body, size=size, encrypted_as=self._config.encrypted_as())
 
     def get(self, ref: BlobRef, wanted: RangeRequest | None = None) -> Blob | None:
         name, asked = self._layout.name(ref), range_header(wanted)

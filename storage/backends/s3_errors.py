@@ -40,10 +40,6 @@ class ConditionFailed(Exception):
     """The condition of a request did not hold; nothing was done."""
 
 
-class Contended(Exception):
-    """Another write of the same object was under way; nothing was done."""
-
-
 class BeyondTheEnd(Exception):
     """The range lies outside the object."""
 
@@ -54,6 +50,10 @@ class BucketMissing(BackendRejected):
 
 class BucketIsThere(BackendRejected):
     """The bucket to be created is the account's own already."""
+
+
+class Contended(BackendUnavailable):
+    """Another write of the same object was under way; nothing was done."""
 
 
 class UploadGone(BackendUnavailable):
@@ -111,9 +111,8 @@ def refusal_in(operation: str, status: int, headers: Mapping[str, str], body: by
 
 def _told(refusal: Refusal, bucket: str) -> Exception:
     code, status = refusal.code, refusal.status
-    simple = _BY_STATUS.get(status) or (Contended if code in _CONTENDED else None)
-    if simple is not None:
-        return simple()
+    if status in _BY_STATUS:
+        return _BY_STATUS[status]()
     if code == "NoSuchBucket":
         return BucketMissing(
             f"There is no bucket {bucket}.", fix="Correct the route's bucket, or run `python manage.py routes prepare`."
@@ -130,6 +129,8 @@ def _told(refusal: Refusal, bucket: str) -> Exception:
 def _unavailable(code: str, status: int) -> Exception | None:
     if code in _THROTTLED:
         return Throttled(f"S3 asks to wait ({code}).")
+    if code in _CONTENDED:
+        return Contended(f"Another write of the object is under way ({code}).")
     if code in _DAMAGED:
         return BackendUnavailable(f"The bytes did not arrive at S3 whole ({code}).")
     if status >= 500:

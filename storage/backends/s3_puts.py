@@ -22,8 +22,10 @@ from storage.errors import BackendRejected, BackendUnavailable
 logger = logging.getLogger(__name__)
 
 
-def put_whole(write: Write, data: bytes, body: Intake) -> BlobInfo:
-    """Store a body of one part, which `body` has read. Raises AlreadyExists or VersionConflict."""
+def put_whole(write: Write, body: Intake, *, size: int | None) -> BlobInfo:
+    """Store a body of one part. Raises ChecksumMismatch, AlreadyExists or VersionConflict."""
+    data = body.part()
+    body.check(sha256=write.sha256, size=size)
     write = replace(write, sha256=body.sha256)
     part, headers = Part(data, bytes.fromhex(body.sha256)), write.headers() | write.conditions()
     with write.refusing():
@@ -31,21 +33,21 @@ def put_whole(write: Write, data: bytes, body: Intake) -> BlobInfo:
     return write.info(sent, len(data))
 
 
-def put_parts(write: Write, first: bytes, body: Intake, *, size: int | None) -> BlobInfo:
+def put_parts(write: Write, body: Intake, *, size: int | None) -> BlobInfo:
     """Store a body whose checksum the write says already. Raises ChecksumMismatch, AlreadyExists or VersionConflict."""
     write.conditions()  # refused before the bytes have gone
     with upload(write.bucket, write.name, write.headers()) as upload_id:
-        etags = send_parts(write.bucket, write.name, upload_id, first, body)
+        etags = send_parts(write.bucket, write.name, upload_id, body)
         body.check(sha256=write.sha256, size=size)
         return write.complete(upload_id, etags, body.size)
 
 
 def put_staged(
-    write: Write, staging: str, first: bytes, body: Intake, *, size: int | None, encrypted_as: Mapping[str, str]
+    write: Write, staging: str, body: Intake, *, size: int | None, encrypted_as: Mapping[str, str]
 ) -> BlobInfo:
     """Store a body of unknown checksum by way of the name `staging`. Raises as `put_parts`."""
     write.conditions()
-    source = _staged(write.bucket, staging, first, body, size=size, encrypted_as=encrypted_as)
+    source = _staged(write.bucket, staging, body, size=size, encrypted_as=encrypted_as)
     with _removed_at_the_end(write.bucket, staging):
         try:
             return copied(replace(write, sha256=body.sha256), source)
@@ -56,10 +58,10 @@ def put_staged(
 
 
 def _staged(
-    bucket: S3Bucket, staging: str, first: bytes, body: Intake, *, size: int | None, encrypted_as: Mapping[str, str]
+    bucket: S3Bucket, staging: str, body: Intake, *, size: int | None, encrypted_as: Mapping[str, str]
 ) -> Source:
     with upload(bucket, staging, encrypted_as) as upload_id:
-        etags = send_parts(bucket, staging, upload_id, first, body)
+        etags = send_parts(bucket, staging, upload_id, body)
         body.check(sha256=None, size=size)
         etag = settled(lambda: bucket.complete(staging, upload_id, etags, {}).etag, lambda: _etag_of(bucket, staging))
         return Source(staging, etag, body.size)

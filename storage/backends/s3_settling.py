@@ -2,17 +2,13 @@
 
 import time
 from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import TypeVar
 
-from storage.backends.s3_errors import Contended
 from storage.backends.sending import ATTEMPTS, pause_after, sent
 from storage.backends.service import WRITE_SECONDS, Unanswered
 from storage.errors import BackendUnavailable
 
 T = TypeVar("T")
-
-TURNS: Final = 3
-"""How often a write is tried against others that are under way."""
 
 
 def settled(call: Callable[[], T], found: Callable[[], T | None]) -> T:
@@ -22,7 +18,7 @@ def settled(call: Callable[[], T], found: Callable[[], T | None]) -> T:
     Raises as the call does, and Unanswered where the write may have happened or not.
     """
     try:
-        return _in_turn(call)
+        return sent(call)
     except Unanswered as lost:
         there = _looked_for(found)
         if there is None:
@@ -44,15 +40,6 @@ def repeated(call: Callable[[], T]) -> T:
                 raise BackendUnavailable(lost.detail, fix=lost.fix) from lost.__cause__
         time.sleep(pause_after(attempt))
     raise AssertionError("the last attempt returns or raises")
-
-
-def _in_turn(call: Callable[[], T]) -> T:
-    for turn in range(1, TURNS):
-        try:
-            return sent(call)
-        except Contended:
-            time.sleep(pause_after(turn))
-    return sent(call)
 
 
 def _looked_for(found: Callable[[], T | None]) -> T | None:

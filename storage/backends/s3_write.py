@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from storage.backends.blob_metadata import EPOCH, SHA256, WRITE, encode_metadata
-from storage.backends.s3_errors import ConditionFailed, Contended, NotThere
+from storage.backends.s3_errors import ConditionFailed, NotThere
 from storage.backends.s3_objects import META
 from storage.backends.s3_service import S3Bucket, Sent, date_of, etag_in
 from storage.backends.s3_settling import settled
@@ -92,10 +92,6 @@ class Write:
             yield
         except (ConditionFailed, NotThere):
             raise conflict(self.expect, self.ref.key) from None
-        except Contended:
-            raise VersionConflict(
-                f"Another write of the object {self.ref.key!a} was under way.", fix="Read it again."
-            ) from None
 
     def _exactly(self, sent: Sent) -> Sent:
         """Ask when the object was stored: for S3 that is when the upload began."""
