@@ -2,12 +2,15 @@
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
 
 import pytest
 
 from northstar.errors import AlreadyExists, VersionConflict
 from storage.backends.azure_blob_listing import pages
 from storage.backends.azure_blob_parts import PART_BYTES
+from storage.backends.service import Unanswered
 from storage.blobs import ABSENT
 from storage.errors import BackendUnavailable, InvalidKey, Throttled
 from tests.contract.azure_lab import BACKEND, azure_config, azure_driver, guarded
@@ -81,6 +84,44 @@ def test_an_upload_whose_parts_a_delete_took_away_is_told_as_not_stored(blobs):
     with pytest.raises(BackendUnavailable, match="nothing was stored"):
         large(blobs, "doc", b"a", meanwhile=overwrite_and_delete)
     assert blobs.head("doc") is None
+
+
+@contextmanager
+def losing_the_answer(driver, method, then):
+    """Let the next request of this method be done and its answer be lost; `then` happens before anybody can look."""
+    real, waiting = driver._connection.send, [then]
+
+    def send(asked, *args, **options):
+        answer = real(asked, *args, **options)
+        if asked == method and waiting:
+            waiting.pop()()
+            raise Unanswered("lost")
+        return answer
+
+    driver._connection.send = send
+    yield
+    driver._connection.send = real
+
+
+@pytest.mark.line(98, 99, 123)
+def test_a_write_whose_answer_was_lost_never_undoes_a_change_that_was_made_on_top_of_it(blobs, driver):
+    def change_it():
+        seen = blobs.get("doc")
+        put(blobs, "doc", b"".join(seen.chunks) + b", changed", expect=seen.info.etag)
+
+    put(blobs, "doc", b"old")
+    with losing_the_answer(driver, "PUT", change_it), pytest.raises(BackendUnavailable):
+        put(blobs, "doc", b"mine")
+    assert read(blobs, "doc") == b"mine, changed"
+
+
+@pytest.mark.line(99, 123)
+def test_a_delete_whose_answer_was_lost_never_removes_what_was_created_after_it(blobs, driver):
+    put(blobs, "doc", b"old")
+    create = partial(put, blobs, "doc", b"created", expect=ABSENT)
+    with losing_the_answer(driver, "DELETE", create), pytest.raises(BackendUnavailable):
+        blobs.delete("doc")
+    assert read(blobs, "doc") == b"created"
 
 
 @pytest.mark.line(98, 99)
