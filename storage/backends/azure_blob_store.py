@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from storage.backends.azure_blob_client import Answer, Connection
 from storage.backends.azure_blob_config import AzureBlobConfig
-from storage.backends.azure_blob_errors import BlocksLost, Missing, Refused, Taken
+from storage.backends.azure_blob_errors import BlocksLost, Leased, Missing, Refused, Taken
 from storage.backends.azure_blob_info import META, Found, bare, found
 from storage.backends.azure_blob_names import Place
 from storage.backends.azure_blob_parts import block_id, block_list
@@ -137,6 +137,15 @@ class Store:
             else:
                 return True
         raise lost or BackendUnavailable("Azure Blob Storage did not answer.")
+
+    def delete_upload(self, name: str, expect: BlobExpect) -> bool:
+        """As `delete`, whoever holds a lease: a presigned URL allows to take one, and it may be for ever."""
+        try:
+            return self.delete(name, expect)
+        except Leased:
+            broken = {"x-ms-lease-action": "break", "x-ms-lease-break-period": "0"}
+            sent(lambda: self._connection.send("PUT", name, query={"comp": "lease"}, headers=broken, body=b""))
+            return self.delete(name, expect)
 
     def _published(
         self,

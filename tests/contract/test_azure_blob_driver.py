@@ -3,6 +3,7 @@
 import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import pytest
@@ -11,12 +12,13 @@ from northstar.errors import AlreadyExists, VersionConflict
 from storage.backends.azure_blob_listing import pages
 from storage.backends.azure_blob_parts import PART_BYTES
 from storage.backends.service import Unanswered
-from storage.blobs import ABSENT
+from storage.blobs import ABSENT, Area, Grant
 from storage.errors import BackendUnavailable, InvalidKey, Throttled
 from tests.contract.azure_lab import BACKEND, azure_config, azure_driver, guarded
 from tests.contract.azure_script import OURS, Line, scripted
 from tests.contract.blob_contract import keys_of, put, read
 from tests.contract.blob_contract_listing import by_bytes, walk
+from tests.contract.presigned_http import send
 
 backend = BACKEND
 LARGE = 3 * PART_BYTES + 5
@@ -43,6 +45,25 @@ def large(blobs, key, letter, *, meanwhile=None, **options):
                 meanwhile()
 
     return blobs.put(key, body(), content_type="text/plain", **options)
+
+
+# uploads by strangers -----------------------------------------------------------------------------------------------------
+
+
+LEASE = {"x-ms-lease-action": "acquire", "x-ms-lease-duration": "-1", "x-ms-version": "2023-11-03"}
+
+
+@pytest.mark.line(11, 119)
+def test_a_lease_that_the_sender_of_an_upload_takes_for_ever_keeps_nothing_from_being_registered_or_swept(blobs):
+    keys = [f"doc/{number}" for number in range(3)]
+    for key in keys:
+        signed = blobs.presign(key, Grant("PUT", 60), area=Area.UPLOADS)
+        assert send("PUT", signed.url, b"uploaded", signed.headers).ok
+        assert send("PUT", f"{signed.url}&comp=lease", b"", LEASE).ok
+    assert blobs.delete(keys[0], area=Area.UPLOADS)
+    assert blobs.delete(keys[1], area=Area.UPLOADS, expect=blobs.head(keys[1], area=Area.UPLOADS).etag)
+    assert blobs.sweep(before=datetime.now(UTC) + timedelta(days=1)).uploads == 1
+    assert blobs.list(area=Area.UPLOADS).blobs == ()
 
 
 # large uploads ------------------------------------------------------------------------------------------------------------
