@@ -101,8 +101,10 @@ class AzureBlobs:
         return found.info if found else None
 
     def delete(self, ref: BlobRef, *, expect: BlobExpect = ANY) -> bool:
+        place = place_of(self._layout, ref)
+        delete = self._store.delete if place.ours else self._store.delete_upload
         with _told(ref.key, expect):
-            return self._store.delete(place_of(self._layout, ref).name, expect)
+            return delete(place.name, expect)
 
     def list(
         self,

@@ -46,6 +46,10 @@ class BlocksLost(Exception):
     """Blocks that were sent are gone (400): another write of the same blob ended first, and took them away."""
 
 
+class Leased(BackendRejected):
+    """Somebody holds a lease on the blob (412): without it nobody writes or deletes it."""
+
+
 class ContainerMissing(BackendRejected):
     """There is no such container (404)."""
 
@@ -86,6 +90,8 @@ def answered(status: int, headers: Mapping[str, str], *, write: bool) -> Excepti
 def _refusal(status: int, code: str, told: str) -> Exception:
     if code == "ContainerNotFound":
         return ContainerMissing("The container does not exist.", fix=PREPARE_FIX)
+    if code == "LeaseIdMissing":
+        return Leased(f"Somebody holds a lease on the blob {told}.", fix="Break the lease, or wait for its end.")
     if code in _NO_NAME:
         return InvalidKey(f"Azure Blob Storage does not allow this key {told}.", fix=_NAME_FIX)
     if code == "AuthenticationFailed":

@@ -1,7 +1,9 @@
 """What a blob's headers say: size, version, type, metadata; and which write made it."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Final
 
@@ -10,19 +12,26 @@ from storage.backends.blob_metadata import SHA256, WRITE, decode_metadata
 from storage.blobs import BlobInfo
 
 META: Final = "x-ms-meta-"
+_MARGIN: Final = timedelta(seconds=1)
+"""The service tells its time in whole seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A blob as it stands in the container. `own` is Northstar's metadata."""
+    """A blob as it stood in the container at `seen_at`, by the service's clock. `own` is Northstar's metadata."""
 
     info: BlobInfo
     own: Mapping[str, str]
+    seen_at: datetime
 
     @property
     def write_id(self) -> str | None:
         """Which write made it, or None: bytes that came past Northstar."""
         return self.own.get(WRITE)
+
+    def is_from_before(self, moment: float) -> bool:
+        """Whether it was certainly written before a moment of `time.monotonic`."""
+        return self.info.modified_at < self.seen_at - timedelta(seconds=time.monotonic() - moment) - _MARGIN
 
 
 def found(place: Place, uri: str, headers: Mapping[str, str]) -> Found:
@@ -43,7 +52,7 @@ def found(place: Place, uri: str, headers: Mapping[str, str]) -> Found:
         modified_at=parsedate_to_datetime(headers["Last-Modified"]),
         metadata=metadata,
     )
-    return Found(info, own)
+    return Found(info, own, parsedate_to_datetime(headers["Date"]))
 
 
 def bare(etag: str) -> str:

@@ -1,17 +1,19 @@
 """Single blobs of one container: each write on its condition, whole or not at all, once, and with the truth told about it."""
 
 import base64
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import parsedate_to_datetime as moment
+from functools import partial
 from hashlib import md5
 from typing import Final
 from uuid import uuid4
 
 from storage.backends.azure_blob_client import Answer, Connection
 from storage.backends.azure_blob_config import AzureBlobConfig
-from storage.backends.azure_blob_errors import BlocksLost, Missing, Refused, Taken
+from storage.backends.azure_blob_errors import BlocksLost, Leased, Missing, Refused, Taken
 from storage.backends.azure_blob_info import META, Found, bare, found
 from storage.backends.azure_blob_names import Place
 from storage.backends.azure_blob_parts import block_id, block_list
@@ -112,13 +114,20 @@ class Store:
 
     def delete(self, name: str, expect: BlobExpect) -> bool:
         """Remove a blob and return whether it was there; one that is gone when an answer was lost was removed by this."""
-        headers = {"x-ms-delete-snapshots": "include", **_condition(expect)}
         lost: Unanswered | None = None
+        begun = time.monotonic()
         for _ in range(ATTEMPTS):
+            headers = {"x-ms-delete-snapshots": "include", **_condition(expect)}
             try:
-                sent(lambda: self._connection.send("DELETE", name, headers=headers, write=True))
+                sent(partial(self._connection.send, "DELETE", name, headers=headers, write=True))
             except Unanswered as error:
                 lost = error
+                seen = self._seen(Place(name, name, ours=False), lost)
+                if seen is None:
+                    return True
+                if expect is ANY and not seen.is_from_before(begun):
+                    raise
+                expect = seen.info.etag if expect is ANY else expect
             except Missing:
                 if lost is None and expect is not ANY:
                     raise Refused from None
@@ -128,6 +137,15 @@ class Store:
             else:
                 return True
         raise lost or BackendUnavailable("Azure Blob Storage did not answer.")
+
+    def delete_upload(self, name: str, expect: BlobExpect) -> bool:
+        """As `delete`, whoever holds a lease: a presigned URL allows to take one, and it may be for ever."""
+        try:
+            return self.delete(name, expect)
+        except Leased:
+            broken = {"x-ms-lease-action": "break", "x-ms-lease-break-period": "0"}
+            sent(lambda: self._connection.send("PUT", name, query={"comp": "lease"}, headers=broken, body=b""))
+            return self.delete(name, expect)
 
     def _published(
         self,
@@ -150,8 +168,12 @@ class Store:
         return self._settled(draft, expect, send)
 
     def _settled(self, draft: Draft, expect: BlobExpect, send: Callable[[BlobExpect], Answer]) -> BlobInfo:
-        """Write once. A write without an answer is looked for; where it is not found it is made again, over what was found."""
+        """Write once. A write without an answer is looked for; where it is not found it is made again, over what was found.
+
+        That must be from before it: over what came since, perhaps on top of it, nothing is written twice.
+        """
         lost: Unanswered | None = None
+        begun = time.monotonic()
         for _ in range(ATTEMPTS):
             condition = expect
             try:
@@ -163,17 +185,17 @@ class Store:
                     raise
             else:
                 return self.info(draft, etag=bare(headers["ETag"]), modified_at=moment(headers["Last-Modified"]))
-            seen = self._seen(draft, lost)
+            seen = self._seen(draft.place, lost)
             if seen is not None and seen.write_id == draft.write_id:
                 return seen.info
-            if not holds(expect, seen):
+            if not holds(expect, seen) or (expect is ANY and seen and not seen.is_from_before(begun)):
                 break
             expect = seen.info.etag if seen else ABSENT
         raise lost or BackendUnavailable("Azure Blob Storage did not answer.")
 
-    def _seen(self, draft: Draft, lost: Unanswered) -> Found | None:
+    def _seen(self, place: Place, lost: Unanswered) -> Found | None:
         try:
-            return self.look(draft.place)
+            return self.look(place)
         except BackendUnavailable:
             raise lost from None
 

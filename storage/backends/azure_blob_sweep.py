@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Final
 
 from storage.backends.azure_blob_client import Connection
-from storage.backends.azure_blob_errors import Refused
+from storage.backends.azure_blob_errors import Leased, Refused
 from storage.backends.azure_blob_listing import Listed, pages
 from storage.backends.azure_blob_names import encode_start
 from storage.backends.azure_blob_store import Store
@@ -50,6 +50,6 @@ def _folders(connection: Connection, above: str) -> list[str]:
 
 def _removed(store: Store, listed: Listed) -> bool:
     try:
-        return store.delete(listed.name, listed.etag)
-    except Refused:  # written anew meanwhile, or gone
+        return store.delete_upload(listed.name, listed.etag)
+    except (Refused, Leased):  # written anew meanwhile, or gone; or leased anew at once
         return False

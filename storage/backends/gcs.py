@@ -7,6 +7,7 @@ session: straight to its name when its checksum was announced, else to a name of
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any, ClassVar, Final
@@ -139,7 +140,7 @@ class GcsBlobs:
         from_name, to_name = self._layout.name(source), self._layout.name(target)
         for _ in range(SOURCE_ATTEMPTS):
             found = self._source(source, from_name, source_etag)
-            users, own = decode_metadata(found.metadata)
+            users, own = decode_metadata(_believed(source, found).metadata)
             written = self._written(content_type or found.content_type, users if metadata is None else metadata)
             resource = written.resource(sha256 or own.get(SHA256))
             send = partial(self._writes.rewrite, from_name, found, to_name, resource)
@@ -211,4 +212,9 @@ class GcsBlobs:
         return Written(content_type, metadata, uuid.uuid4().hex, self._epoch, self._config.storage_class)
 
     def _info(self, ref: BlobRef, stored: Stored) -> BlobInfo:
-        return stored.info(ref.key, f"gs://{self._config.bucket}/{self._layout.name(ref)}")
+        return _believed(ref, stored).info(ref.key, f"gs://{self._config.bucket}/{self._layout.name(ref)}")
+
+
+def _believed(ref: BlobRef, stored: Stored) -> Stored:
+    """Return an object without the metadata of an upload, which its sender may have written."""
+    return stored if ref.area is Area.OBJECTS else replace(stored, metadata={})

@@ -13,7 +13,7 @@ from typing import Final
 
 from storage.backends.s3_errors import ConditionFailed, NotThere
 from storage.backends.s3_parts import MIB, MOST_PARTS, upload
-from storage.backends.s3_service import Part
+from storage.backends.s3_service import Part, SentPart
 from storage.backends.s3_settling import repeated, settled
 from storage.backends.s3_write import Write
 from storage.blobs import ANY, BlobInfo
@@ -56,12 +56,12 @@ def _empty(write: Write) -> BlobInfo:
     return write.info(sent, 0)
 
 
-def _copied_parts(write: Write, source: Source, upload_id: str) -> list[str]:
+def _copied_parts(write: Write, source: Source, upload_id: str) -> list[SentPart]:
     size = max(COPY_BYTES, -(-source.size // MOST_PARTS))
     starts = range(0, source.size, size)
     ranges = [f"bytes={start}-{min(start + size, source.size) - 1}" for start in starts] if len(starts) > 1 else [""]
 
-    def copy(number: int, byte_range: str) -> str:
+    def copy(number: int, byte_range: str) -> SentPart:
         return repeated(
             lambda: write.bucket.copy_part(
                 source.name, write.name, upload_id, number, etag=source.etag, byte_range=byte_range

@@ -66,6 +66,8 @@ def not_of_s3() -> Unanswered:
 
 
 _BY_STATUS: Final[Mapping[int, Callable[[], Exception]]] = {0: not_of_s3, 412: ConditionFailed, 416: BeyondTheEnd}
+_BY_CODE: Final[Mapping[str, Callable[[], Exception]]] = {"PreconditionFailed": ConditionFailed}
+"""Has no status of its own inside an answer of success, which S3 begins while it still works."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +113,9 @@ def refusal_in(operation: str, status: int, headers: Mapping[str, str], body: by
 
 def _told(refusal: Refusal, bucket: str) -> Exception:
     code, status = refusal.code, refusal.status
-    if status in _BY_STATUS:
-        return _BY_STATUS[status]()
+    simple = _BY_STATUS.get(status) or _BY_CODE.get(code)
+    if simple is not None:
+        return simple()
     if code == "NoSuchBucket":
         return BucketMissing(
             f"There is no bucket {bucket}.", fix="Correct the route's bucket, or run `python manage.py routes prepare`."

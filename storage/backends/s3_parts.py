@@ -9,7 +9,7 @@ from functools import partial
 from typing import Final
 
 from storage.backends.blob_intake import Intake
-from storage.backends.s3_service import Part, S3Bucket
+from storage.backends.s3_service import Part, S3Bucket, SentPart
 from storage.backends.s3_settling import repeated
 from storage.errors import BackendRejected, BackendUnavailable, ValueTooLarge
 
@@ -53,27 +53,27 @@ def upload(bucket: S3Bucket, name: str, headers: Mapping[str, str]) -> Iterator[
         raise
 
 
-def send_parts(bucket: S3Bucket, name: str, upload_id: str, body: Intake) -> list[str]:
-    """Send all of a body and return the parts' ETags.
+def send_parts(bucket: S3Bucket, name: str, upload_id: str, body: Intake) -> list[SentPart]:
+    """Send all of a body to an upload that was begun with CHECKED, and return its parts.
 
     Raises what the caller's own chunks raise, unchanged, or as `S3Bucket.put_part`; no part is under way any more then.
     """
-    etags: list[str] = []
-    under_way: deque[Future[str]] = deque()
+    gone: list[SentPart] = []
+    under_way: deque[Future[SentPart]] = deque()
     announced = body.part_bytes
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="northstar-s3") as threads:
         for number in range(1, MOST_PARTS + 1):
             body.part_bytes = max(announced, grown(number))
             body.fill()
             while len(under_way) >= (AT_ONCE if body.part_bytes == PART_BYTES else 1):
-                etags.append(under_way.popleft().result())
+                gone.append(under_way.popleft().result())
             under_way.append(threads.submit(_send_part, bucket, name, upload_id, number, [body.part()]))
             if body.ended:
-                return etags + [each.result() for each in under_way]
+                return gone + [each.result() for each in under_way]
     raise ValueTooLarge("The object is larger than S3 allows.")
 
 
-def _send_part(bucket: S3Bucket, name: str, upload_id: str, number: int, held: list[bytes]) -> str:
+def _send_part(bucket: S3Bucket, name: str, upload_id: str, number: int, held: list[bytes]) -> SentPart:
     """Send the part that is held, and let go of it: the pool itself may hold its arguments a little longer."""
     return repeated(partial(bucket.put_part, name, upload_id, number, Part.of(held.pop())))
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from storage.backends.blob_intake import Intake
 from storage.backends.s3_copies import Source, SourceChanged, copied
 from storage.backends.s3_parts import send_parts, upload
-from storage.backends.s3_service import Part, S3Bucket, etag_in
+from storage.backends.s3_service import CHECKED, Part, S3Bucket, etag_in
 from storage.backends.s3_settling import settled
 from storage.backends.s3_write import Write
 from storage.blobs import BlobInfo
@@ -36,10 +36,10 @@ def put_whole(write: Write, body: Intake, *, size: int | None) -> BlobInfo:
 def put_parts(write: Write, body: Intake, *, size: int | None) -> BlobInfo:
     """Store a body whose checksum the write says already. Raises ChecksumMismatch, AlreadyExists or VersionConflict."""
     write.conditions()  # refused before the bytes have gone
-    with upload(write.bucket, write.name, write.headers()) as upload_id:
-        etags = send_parts(write.bucket, write.name, upload_id, body)
+    with upload(write.bucket, write.name, write.headers() | CHECKED) as upload_id:
+        parts = send_parts(write.bucket, write.name, upload_id, body)
         body.check(sha256=write.sha256, size=size)
-        return write.complete(upload_id, etags, body.size)
+        return write.complete(upload_id, parts, body.size)
 
 
 def put_staged(
@@ -60,10 +60,10 @@ def put_staged(
 def _staged(
     bucket: S3Bucket, staging: str, body: Intake, *, size: int | None, encrypted_as: Mapping[str, str]
 ) -> Source:
-    with upload(bucket, staging, encrypted_as) as upload_id:
-        etags = send_parts(bucket, staging, upload_id, body)
+    with upload(bucket, staging, {**encrypted_as, **CHECKED}) as upload_id:
+        parts = send_parts(bucket, staging, upload_id, body)
         body.check(sha256=None, size=size)
-        etag = settled(lambda: bucket.complete(staging, upload_id, etags, {}).etag, lambda: _etag_of(bucket, staging))
+        etag = settled(lambda: bucket.complete(staging, upload_id, parts, {}).etag, lambda: _etag_of(bucket, staging))
         return Source(staging, etag, body.size)
 
 

@@ -20,6 +20,8 @@ from storage.backends.s3_listed import Listing, Upload, listing_in, moment_of, u
 
 WORK_SECONDS: Final = 30.0
 """How long S3 may work on a copy or a completion in silence."""
+CHECKED: Final = {"x-amz-checksum-algorithm": "SHA256"}
+"""Of an upload whose parts come with their checksums, which completing it must name again ("CreateMultipartUpload", S3 API)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,19 @@ class Part:
     def checksum(self) -> str:
         """As S3's headers have it."""
         return b64encode(self.digest).decode()
+
+
+@dataclass(frozen=True, slots=True)
+class SentPart:
+    """What completing an upload names a part by. A part that was copied has no checksum of ours."""
+
+    etag: str
+    checksum: str = ""
+
+    def told(self, number: int) -> str:
+        """Return it as XML."""
+        checksum = f"<ChecksumSHA256>{self.checksum}</ChecksumSHA256>" if self.checksum else ""
+        return f"<Part><PartNumber>{number}</PartNumber><ETag>{escape(self.etag)}</ETag>{checksum}</Part>"
 
 
 class S3Bucket:
@@ -95,29 +110,31 @@ class S3Bucket:
         return Sent(_text(root, "ETag").strip('"'), moment_of(_text(root, "LastModified")))
 
     def begin(self, name: str, headers: Mapping[str, str]) -> str:
-        """Begin an upload in parts of an object with these headers, and return its id."""
+        """Begin an upload in parts of an object with these headers, and return its id.
+
+        CHECKED is among them if its parts are sent: S3 refuses their checksums in an upload that does not tell the algorithm.
+        """
         request = Request("CreateMultipartUpload", "POST", name, query={"uploads": ""}, headers=headers)
         return _text(self._xml(request, self.http.send(request)), "UploadId")
 
-    def put_part(self, name: str, upload_id: str, number: int, part: Part) -> str:
-        """Send a part, the first being 1; S3 holds it to its SHA-256. Returns its ETag."""
+    def put_part(self, name: str, upload_id: str, number: int, part: Part) -> SentPart:
+        """Send a part, the first being 1; S3 holds it to its SHA-256."""
         query = {"partNumber": str(number), "uploadId": upload_id}
-        return etag_in(self._write("UploadPart", name, part, {}, query).headers)
+        return SentPart(etag_in(self._write("UploadPart", name, part, {}, query).headers), part.checksum)
 
-    def copy_part(self, source: str, name: str, upload_id: str, number: int, *, etag: str, byte_range: str = "") -> str:
-        """Make a part of an object's bytes, or of a range of them. Returns its ETag. Raises ConditionFailed."""
+    def copy_part(
+        self, source: str, name: str, upload_id: str, number: int, *, etag: str, byte_range: str = ""
+    ) -> SentPart:
+        """Make a part of an object's bytes, or of a range of them. Raises ConditionFailed."""
         headers = self._source(source, etag) | ({"x-amz-copy-source-range": byte_range} if byte_range else {})
         query = {"partNumber": str(number), "uploadId": upload_id}
         request = Request("UploadPartCopy", "PUT", name, query=query, headers=headers, seconds=WORK_SECONDS)
-        return _text(self._xml(request, self.http.send(request)), "ETag").strip('"')
+        return SentPart(_text(self._xml(request, self.http.send(request)), "ETag").strip('"'))
 
-    def complete(self, name: str, upload_id: str, etags: Sequence[str], conditions: Mapping[str, str]) -> Sent:
+    def complete(self, name: str, upload_id: str, parts: Sequence[SentPart], conditions: Mapping[str, str]) -> Sent:
         """Publish an upload in parts as the object. Raises ConditionFailed, Contended or UploadGone."""
-        parts = "".join(
-            f"<Part><PartNumber>{number}</PartNumber><ETag>{escape(etag)}</ETag></Part>"
-            for number, etag in enumerate(etags, 1)
-        )
-        body = f"<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>".encode()
+        told = "".join(part.told(number) for number, part in enumerate(parts, 1))
+        body = f"<CompleteMultipartUpload>{told}</CompleteMultipartUpload>".encode()
         request = Request(
             "CompleteMultipartUpload",
             "POST",

@@ -10,7 +10,7 @@ from typing import Final
 from storage.backends.blob_metadata import EPOCH, SHA256, WRITE, encode_metadata
 from storage.backends.s3_errors import ConditionFailed, NotThere
 from storage.backends.s3_objects import META
-from storage.backends.s3_service import S3Bucket, Sent, date_of, etag_in
+from storage.backends.s3_service import S3Bucket, Sent, SentPart, date_of, etag_in
 from storage.backends.s3_settling import settled
 from storage.blobs import ABSENT, ANY, BlobExpect, BlobInfo, BlobRef
 from storage.errors import AlreadyExists, BackendUnavailable, VersionConflict
@@ -78,11 +78,11 @@ class Write:
             metadata=dict(self.metadata),
         )
 
-    def complete(self, upload_id: str, etags: list[str], size: int) -> BlobInfo:
+    def complete(self, upload_id: str, parts: list[SentPart], size: int) -> BlobInfo:
         """Publish an upload in parts on the write's conditions. Raises AlreadyExists or VersionConflict."""
         conditions = self.conditions()
         with self.refusing():
-            sent = settled(lambda: self.bucket.complete(self.name, upload_id, etags, conditions), self.found)
+            sent = settled(lambda: self.bucket.complete(self.name, upload_id, parts, conditions), self.found)
         return self.info(self._exactly(sent), size)
 
     @contextmanager

@@ -77,11 +77,8 @@ def register(
     if upload is None:
         return _registered_before(blobs, key, upload_id, wanted)
     try:
-        digest, content_type = _verified(blobs, upload, wanted)
+        digest, content_type = _fitting(blobs, upload, wanted)
         info = _published(blobs, upload, digest, content_type, expect=expect, metadata=metadata)
-    except (ChecksumMismatch, InvalidValue, ValueTooLarge):
-        _remove(blobs, upload)
-        raise
     except NotFound:  # another registration of the same upload was faster
         return _registered_before(blobs, key, upload.id, wanted)
     _remove(blobs, upload)
@@ -125,6 +122,15 @@ def _registered_before(blobs: GuardedBlobs, key: str, upload_id: str | None, wan
         f"No upload of {key!a} waits to be registered.",
         fix="Send the bytes to the presigned URL first. An upload that was refused, or that nobody registered in time, is gone.",
     )
+
+
+def _fitting(blobs: GuardedBlobs, upload: _Upload, wanted: Wanted) -> tuple[str, str]:
+    """Return what `_verified` does, or remove the upload. What is wrong with the request alone never removes it."""
+    try:
+        return _verified(blobs, upload, wanted)
+    except (ChecksumMismatch, InvalidValue, ValueTooLarge):
+        _remove(blobs, upload)
+        raise
 
 
 def _verified(blobs: GuardedBlobs, upload: _Upload, wanted: Wanted) -> tuple[str, str]:

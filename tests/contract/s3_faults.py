@@ -25,11 +25,15 @@ class Injected:
 
 
 class S3Faults:
-    """Faults of one driver's requests to its own bucket. `sent` has the method and target of each, injected or not."""
+    """Faults of one driver's requests to its own bucket.
+
+    `sent` has the method and target of each, injected or not; `requests` its headers and body beside them.
+    """
 
     def __init__(self, driver: S3Blobs) -> None:
         connections = driver._bucket.http.door().connections
         self.sent: list[str] = []
+        self.requests: list[tuple[str, dict[str, str], bytes]] = []
         self._real = connections.send
         self._waiting: deque[tuple[str, Injected]] = deque()
         connections.send = self._send  # type: ignore[method-assign]
@@ -46,6 +50,7 @@ class S3Faults:
 
     def _send(self, method: str, target: str, headers: Mapping[str, str], body: bytes = b"", *, seconds: float) -> Any:
         self.sent.append(f"{method} {target}")
+        self.requests.append((self.sent[-1], dict(headers), body))
         if self._waiting and self._waiting[0][0] in self.sent[-1]:
             return self._waiting.popleft()[1]
         return self._real(method, target, headers, body, seconds=seconds)

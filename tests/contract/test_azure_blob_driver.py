@@ -2,18 +2,23 @@
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 
 from northstar.errors import AlreadyExists, VersionConflict
 from storage.backends.azure_blob_listing import pages
 from storage.backends.azure_blob_parts import PART_BYTES
-from storage.blobs import ABSENT
+from storage.backends.service import Unanswered
+from storage.blobs import ABSENT, Area, Grant
 from storage.errors import BackendUnavailable, InvalidKey, Throttled
 from tests.contract.azure_lab import BACKEND, azure_config, azure_driver, guarded
 from tests.contract.azure_script import OURS, Line, scripted
 from tests.contract.blob_contract import keys_of, put, read
 from tests.contract.blob_contract_listing import by_bytes, walk
+from tests.contract.presigned_http import send
 
 backend = BACKEND
 LARGE = 3 * PART_BYTES + 5
@@ -40,6 +45,25 @@ def large(blobs, key, letter, *, meanwhile=None, **options):
                 meanwhile()
 
     return blobs.put(key, body(), content_type="text/plain", **options)
+
+
+# uploads by strangers -----------------------------------------------------------------------------------------------------
+
+
+LEASE = {"x-ms-lease-action": "acquire", "x-ms-lease-duration": "-1", "x-ms-version": "2023-11-03"}
+
+
+@pytest.mark.line(11, 119)
+def test_a_lease_that_the_sender_of_an_upload_takes_for_ever_keeps_nothing_from_being_registered_or_swept(blobs):
+    keys = [f"doc/{number}" for number in range(3)]
+    for key in keys:
+        signed = blobs.presign(key, Grant("PUT", 60), area=Area.UPLOADS)
+        assert send("PUT", signed.url, b"uploaded", signed.headers).ok
+        assert send("PUT", f"{signed.url}&comp=lease", b"", LEASE).ok
+    assert blobs.delete(keys[0], area=Area.UPLOADS)
+    assert blobs.delete(keys[1], area=Area.UPLOADS, expect=blobs.head(keys[1], area=Area.UPLOADS).etag)
+    assert blobs.sweep(before=datetime.now(UTC) + timedelta(days=1)).uploads == 1
+    assert blobs.list(area=Area.UPLOADS).blobs == ()
 
 
 # large uploads ------------------------------------------------------------------------------------------------------------
@@ -81,6 +105,44 @@ def test_an_upload_whose_parts_a_delete_took_away_is_told_as_not_stored(blobs):
     with pytest.raises(BackendUnavailable, match="nothing was stored"):
         large(blobs, "doc", b"a", meanwhile=overwrite_and_delete)
     assert blobs.head("doc") is None
+
+
+@contextmanager
+def losing_the_answer(driver, method, then):
+    """Let the next request of this method be done and its answer be lost; `then` happens before anybody can look."""
+    real, waiting = driver._connection.send, [then]
+
+    def send(asked, *args, **options):
+        answer = real(asked, *args, **options)
+        if asked == method and waiting:
+            waiting.pop()()
+            raise Unanswered("lost")
+        return answer
+
+    driver._connection.send = send
+    yield
+    driver._connection.send = real
+
+
+@pytest.mark.line(98, 99, 123)
+def test_a_write_whose_answer_was_lost_never_undoes_a_change_that_was_made_on_top_of_it(blobs, driver):
+    def change_it():
+        seen = blobs.get("doc")
+        put(blobs, "doc", b"".join(seen.chunks) + b", changed", expect=seen.info.etag)
+
+    put(blobs, "doc", b"old")
+    with losing_the_answer(driver, "PUT", change_it), pytest.raises(BackendUnavailable):
+        put(blobs, "doc", b"mine")
+    assert read(blobs, "doc") == b"mine, changed"
+
+
+@pytest.mark.line(99, 123)
+def test_a_delete_whose_answer_was_lost_never_removes_what_was_created_after_it(blobs, driver):
+    put(blobs, "doc", b"old")
+    create = partial(put, blobs, "doc", b"created", expect=ABSENT)
+    with losing_the_answer(driver, "DELETE", create), pytest.raises(BackendUnavailable):
+        blobs.delete("doc")
+    assert read(blobs, "doc") == b"created"
 
 
 @pytest.mark.line(98, 99)

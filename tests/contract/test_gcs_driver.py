@@ -223,6 +223,21 @@ class TestObjects:
         assert (info.sha256, info.content_type, dict(info.metadata)) == (None, "text/x", {"colour": "é"})
         assert read(blobs, "foreign") == b"bytes"
 
+    @pytest.mark.parametrize("forged", [{"northstar_sha256": "0" * 64, "note": "forged"}, {"northstar_metadata": "%"}])
+    def test_what_the_sender_of_an_upload_says_of_it_is_not_believed(self, blobs, bucket, forged):
+        upload = bucket.blob("tenants/acme/dev/uploads/doc/id")
+        upload.metadata = forged
+        upload.upload_from_string(b"bytes", content_type="text/plain")
+        for info in (blobs.head("doc/id", area=Area.UPLOADS), blobs.get("doc/id", area=Area.UPLOADS).info):
+            assert (info.sha256, dict(info.metadata), info.size) == (None, {}, 5)
+        digest = hashlib.sha256(b"bytes").hexdigest()
+        copied = blobs.copy("doc/id", "doc", source_area=Area.UPLOADS, metadata={}, sha256=digest)
+        assert (read(blobs, "doc"), copied.sha256, blobs.delete("doc/id", area=Area.UPLOADS)) == (
+            b"bytes",
+            digest,
+            True,
+        )
+
     def test_metadata_that_another_program_has_damaged_is_told(self, blobs, bucket):
         foreign = bucket.blob(f"{HOME}damaged")
         foreign.metadata = {"northstar_metadata": "no base64"}

@@ -1,6 +1,7 @@
 """What the S3 driver adds to the contract: how objects stand in the bucket, and what is sent how often."""
 
 import hashlib
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -241,3 +242,16 @@ def test_two_buckets_know_nothing_of_each_other(s3, blobs):
     put(blobs, "k", b"one")
     other = guarded(s3.prepared(bucket=unique("bucket")))
     assert (other.head("k"), other.list().blobs) == (None, ())
+
+
+@pytest.mark.parametrize("announced", [False, True])
+def test_parts_are_sent_as_s3_demands_of_parts_with_checksums(blobs, faults, announced):
+    """AWS answers "Checksum Type mismatch" or "must include the checksum for each part" to anything less; MiniStack takes it."""
+    digest = hashlib.sha256(LARGE).hexdigest() if announced else None
+    blobs.put("k", [LARGE], content_type="text/plain", sha256=digest)
+    begun = next(headers for request, headers, _ in faults.requests if request.endswith("?uploads="))
+    parts = {request: headers for request, headers, body in faults.requests if "partNumber=" in request and body}
+    sent = [parts[request]["x-amz-checksum-sha256"] for request in sorted(parts)]
+    ended = next(body for request, _, body in faults.requests if request.startswith("POST") and "uploadId=" in request)
+    assert begun["x-amz-checksum-algorithm"] == "SHA256"
+    assert re.findall(r"<ChecksumSHA256>(.*?)</ChecksumSHA256>", ended.decode()) == sent

@@ -8,7 +8,7 @@ import boto3
 import pytest
 from pydantic import ValidationError
 
-from northstar.errors import ForbiddenEndpoint
+from northstar.errors import AlreadyExists, ForbiddenEndpoint, VersionConflict
 from storage.backends.s3 import S3Blobs
 from storage.backends.s3_config import S3Config
 from storage.backends.service import Unanswered
@@ -148,6 +148,14 @@ def test_an_error_inside_an_answer_of_success_is_one(blobs, faults):
     assert blobs.head("copied") is None
     faults.answer("copied", 200, "SlowDown")
     assert blobs.copy("k", "copied").size == 4
+
+
+@pytest.mark.parametrize(("expect", "refusal"), [(ABSENT, AlreadyExists), ("0" * 32, VersionConflict)])
+def test_a_condition_that_fails_inside_an_answer_of_success_is_told_as_any_other(blobs, faults, expect, refusal):
+    put(blobs, "k")
+    faults.answer("copied?uploadId=", 200, "PreconditionFailed")
+    with pytest.raises(refusal):
+        blobs.copy("k", "copied", expect=expect)
 
 
 def test_an_object_larger_than_s3_takes_is_refused(blobs, faults):
