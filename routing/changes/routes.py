@@ -72,7 +72,8 @@ def update_route(route_id: int, update: RouteUpdate, cause: Cause, *, expected_r
     """Change some fields of a route; nothing to change is no change.
 
     Raises NotFound, VersionConflict (another revision than expected), Forbidden (a switch, or enabling or disabling, without
-    the right to switch), InvalidRequest (a switch without a rationale outside lab), StrategyLocked, and as `routing.admission.admit`.
+    the right to switch), InvalidRequest (a switch without a rationale outside lab), StrategyLocked, and as
+    `routing.admission.admit`.
     """
     with transaction.atomic():
         state = audit.lock()
