@@ -83,6 +83,21 @@ def test_an_entry_that_failed_is_not_tried_at_every_turn(acme):
     assert set(OutboxEntry.objects.values_list("attempts", flat=True)) == {1}
 
 
+def test_relay_and_changes_write_no_rows_in_bulk_so_that_they_never_wait_in_a_circle(acme):
+    route = create_route(draft(), CAUSE)
+    for tier in ("x", "y", "z"):
+        update_route(route.pk, RouteUpdate(tier=tier), CAUSE)
+    mine = OutboxEntry.objects.filter(tenant_id="acme").order_by("id")
+    later = list(mine.values())[1:]
+    for _ in range(2):
+        relay_outbox()
+    update_route(route.pk, RouteUpdate(tier="again"), CAUSE)
+    assert list(mine.values())[1:-1] == later
+    assert mine[0].next_attempt_at > later[-1]["next_attempt_at"]  # the first is tried again at once
+    relay_outbox()
+    assert list(mine.values_list("attempts", flat=True)) == [2, 0, 0, 0, 0]
+
+
 def test_the_route_that_was_missing_brings_the_waiting_events_at_once_and_in_order(acme, system):
     stream_route("t_system")
     route = create_route(draft(), CAUSE)
