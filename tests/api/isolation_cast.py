@@ -57,6 +57,7 @@ FILLINGS: dict[str, Callable[[World, str], Any]] = {
     "route_id": lambda world, operation: world.ids["locked" if operation == "routes_unlock" else "route"],
     "stream_id": lambda _world, _operation: "s1",
     "table": lambda _world, _operation: "t1",
+    "token": lambda _world, _operation: "made-up",
     "type": lambda _world, _operation: "changed",
     "X-Key": lambda _world, _operation: "k1",
 }
@@ -74,6 +75,9 @@ BODIES: dict[str, dict[str, Any]] = {
 
 QUERIES: dict[str, dict[str, str]] = {"locks_release": {"env": "qa"}}
 """What an operation's query must hold besides what its schema requires."""
+
+BY_BODY: dict[str, str] = {"presign_object": "data:write", "earlier_nexus_presign": "data:write"}
+"""Operations that any key may ask, and the scope that what is asked for here takes. They hand out a URL, and change nothing."""
 
 LEFT_OUT: dict[Any, set[str]] = {
     ApiKey: {"last_used_at"},
@@ -101,8 +105,13 @@ class Operation:
         return next(iter(self.described["security"][0]["apiKey"]), "")
 
     @property
+    def needs_key(self) -> bool:
+        """Whether it takes an API key; a presigned request brings its permission along."""
+        return bool(self.described.get("security"))
+
+    @property
     def reads(self) -> bool:
-        return self.method in {"GET", "HEAD"}
+        return self.method in {"GET", "HEAD"} or self.name in BY_BODY
 
     def names(self, *names: str) -> set[str]:
         """Which of these names the query or the body of the operation has."""
@@ -201,7 +210,10 @@ def _keep_secrets() -> None:
     context = RequestContext(tenant_id="acme", env="dev", mode="lab")
     open_store("event_stream", context).append("s1", [NewEvent("made", {"secret": CANARY})])
     open_store("tabular_store", context).upsert("t1", "k1", {"n": 1, "secret": CANARY})
-    open_store("object_store", context).put("k1", [CANARY.encode()], content_type="text/plain")
+    objects = open_store("object_store", context)
+    objects.put("k1", [CANARY.encode()], content_type="text/plain")
+    upload = objects.presign("k1", method="PUT", served_at="/api/v1/storage/presigned/").request
+    assert Api("").put(upload.url, CANARY.encode(), headers=upload.headers).status_code < 300
 
 
 def strangers(world: World, operation: Operation) -> dict[str, tuple[Api, dict[str, Any]]]:
@@ -215,9 +227,9 @@ def strangers(world: World, operation: Operation) -> dict[str, tuple[Api, dict[s
         "a revoked key": (_revoked(world.acme), {}),
         "a key of another environment": (_client(world.acme, TENANT_SCOPES, envs=["prod"]), {}),
     }
-    if operation.scope:
-        rest = [scope for scope in TENANT_SCOPES if scope != operation.scope]
-        found[f"a key without {operation.scope}"] = (_client(world.acme, rest), {})
+    if wanted := operation.scope or BY_BODY.get(operation.name):
+        rest = [scope for scope in TENANT_SCOPES if scope != wanted]
+        found[f"a key without {wanted}"] = (_client(world.acme, rest), {})
     for name in sorted(operation.names("tenant_id", "tenant")):
         found[f"another tenant with {name}=acme"] = (_client(world.globex, TENANT_SCOPES), {"named": {name: "acme"}})
     return found

@@ -6,6 +6,7 @@ import pytest
 
 from tests.api.isolation_cast import (
     BODIES,
+    BY_BODY,
     CANARY,
     Operation,
     World,
@@ -19,7 +20,8 @@ from tests.api.isolation_cast import (
 )
 from tests.conftest import Api
 
-OPERATIONS = operations()
+OPERATIONS = [operation for operation in operations() if operation.needs_key]
+KEYLESS = [operation for operation in operations() if not operation.needs_key]
 
 
 @pytest.fixture
@@ -46,6 +48,16 @@ def test_an_operation_serves_its_owner_and_shows_or_changes_nothing_for_anybody_
     assert (memory(lab) == before) is operation.reads
 
 
+@pytest.mark.parametrize("operation", KEYLESS, ids=[operation.name for operation in KEYLESS])
+def test_without_a_ticket_of_ours_no_key_opens_what_a_presigned_request_does(operation, world, lab):
+    before = memory(lab)
+    for who in (Api(""), Api(world.owner), operator(world)):
+        answer = operation.ask(who, world)
+        assert answer.status_code in {400, 401, 403, 404}
+        assert CANARY.encode() not in told(answer)
+        assert memory(lab) == before
+
+
 def check_refused(answer: Any, who: str) -> None:
     """The key does not open the operation at all."""
     assert answer.status_code in {401, 403}, f"{who}: {answer.status_code}"
@@ -63,7 +75,8 @@ def test_the_matrix_is_as_large_as_the_schema():
     named = {operation.name for operation in OPERATIONS}
     assert len(named) == len(OPERATIONS) >= 40
     assert set(BODIES) <= named
-    assert sum(bool(operation.scope) for operation in OPERATIONS) == len(OPERATIONS) - 1  # /context takes any key
+    assert {operation.name for operation in OPERATIONS if not operation.scope} == {"context", "presign_object"}
+    assert {operation.name for operation in KEYLESS} == {"presigned_get", "presigned_put", "presigned_post"}
 
 
 def test_an_operation_that_cannot_be_filled_in_fails(world):
