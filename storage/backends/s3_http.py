@@ -1,7 +1,7 @@
 """The requests of a driver to one bucket: signed, sent once over connections that are kept, and held to deadlines.
 
 The SDK finds the credentials and the address. What goes over the wire is made here, because its clients cost several times
-the CPU of a small request (docs/decisions/0013). A process forked from one that has connections opens its own.
+the CPU of a small request (docs/decisions/0017). A process forked from one that has connections opens its own.
 """
 
 import threading
