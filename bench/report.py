@@ -28,7 +28,7 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 def table(results: Sequence[Result]) -> Table:
     """Lay the results out in one table, each note below it."""
     shown = Table(box=box.SIMPLE_HEAD, title="Northstar against its baselines", title_justify="left", pad_edge=False)
-    shown.add_column("benchmark", overflow="fold")
+    shown.add_column("benchmark", no_wrap=True)
     shown.add_column("ratio", style="bold", no_wrap=True)
     for column in ("quartiles", "Northstar", "baseline", "CPU per op, both", "bar"):
         shown.add_column(column, overflow="fold")
