@@ -28,6 +28,7 @@ BENCHMARKS: Final = {
     "clouds": "bench.clouds",
     "cloud_objects": "bench.cloud_objects",
     "azure_blobs": "bench.azure_blobs",
+    "gcs_objects": "bench.gcs_objects",
 }
 """Modules with a `run(home, size)` that returns the table's rows; imported when Django stands."""
 

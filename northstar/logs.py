@@ -64,6 +64,14 @@ _SHARED: Final[list[Processor]] = [
 ]
 
 
+_PROCESSORS: Final[list[Processor]] = [
+    structlog.stdlib.filter_by_level,
+    *_SHARED,
+    structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+]
+"""One list for all calls: a logger keeps the one that it was first used with."""
+
+
 def configure(*, readable: bool) -> None:
     """Set up logging for this process; a second call replaces the first."""
     renderer: Processor = (
@@ -103,11 +111,7 @@ def configure(*, readable: bool) -> None:
         }
     )
     structlog.configure(
-        processors=[
-            structlog.stdlib.filter_by_level,
-            *_SHARED,
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
+        processors=_PROCESSORS,
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,

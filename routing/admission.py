@@ -1,9 +1,10 @@
 """May this route be saved? The same questions for every way in: backend known, allowed in the mode, able, well configured."""
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from northstar.errors import FieldError, InvalidConfig, InvalidRequest
 from routing.configs import keep_secrets, known_backend, parse_config
@@ -13,6 +14,11 @@ from routing.policy import refuse_embedded
 from routing.sealing import route_scope, unseal
 from storage.config import MASK, BackendConfig
 from storage.registry import EMBEDDED, backends_for, driver_class, kind_named
+
+TIER_CHARACTERS: Final = 64
+NOTES_CHARACTERS: Final = 10_000
+CONFIG_BYTES: Final = 16 * 1024
+"""Of a config as JSON, with its secrets."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,10 +47,11 @@ class Admitted:
 def admit(draft: RouteDraft, tenant: Tenant, stored: Route | None) -> Admitted:
     """Check a draft against everything that could stop it later, before anything is written.
 
-    Raises InvalidRequest (unknown kind, bad env or project), UnsupportedBackend, ForbiddenBackendClass,
+    Raises InvalidRequest (unknown kind, bad env or project, texts too long), UnsupportedBackend, ForbiddenBackendClass,
     BackendNotImplemented, InvalidConfig or ForbiddenEndpoint.
     """
     _check_key(draft)
+    _check_sizes(draft)
     mode = tenant.effective_mode
     backend_type = check_backend(draft.resource_kind, draft.backend_type, mode)
     config = parse_config(
@@ -94,6 +101,22 @@ def _check_key(draft: RouteDraft) -> None:
         errors.append(FieldError("project_id", "pattern", "Use 1 to 128 letters, digits, dots, dashes or underscores."))
     if errors:
         raise InvalidRequest("The route's key is not valid.", fix="Correct the fields in `errors`.", errors=errors)
+
+
+def _check_sizes(draft: RouteDraft) -> None:
+    """Refuse what the change's event, or the registry's entry, could not hold: it would hold up every later one."""
+    sizes = (
+        ("tier", len(draft.tier), TIER_CHARACTERS, "characters"),
+        ("cost_notes", len(draft.cost_notes), NOTES_CHARACTERS, "characters"),
+        ("config", len(json.dumps(dict(draft.config), ensure_ascii=False).encode()), CONFIG_BYTES, "bytes"),
+    )
+    errors = [
+        FieldError(name, "too_long", f"It has {size} {unit}; {most} are allowed.")
+        for name, size, most, unit in sizes
+        if size > most
+    ]
+    if errors:
+        raise InvalidRequest("The route is too large.", fix="Shorten the fields in `errors`.", errors=errors)
 
 
 def _check_limits(resource_kind: str, backend_type: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from django.db import transaction
 
+from northstar.errors import FieldError, InvalidRequest
 from northstar.instants import instant_text
 from routing.models import Route, RouteChange, SnapshotRevision
 from routing.signals import route_changed
@@ -32,6 +33,8 @@ HASHED: Final = (
     "previous_hash",
 )
 """The fields that a row's hash covers."""
+RATIONALE_CHARACTERS: Final = 10_100
+"""What the API takes, and the words that a rollback adds."""
 _PLAIN: Final = frozenset({str, int, bool, type(None)})
 """Types that are canonical as they are; a look at them spares most values a call."""
 _CANONICAL: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True)
@@ -86,8 +89,10 @@ def record(
     """Append one row and move the snapshot revision on, in the caller's transaction. `before` and `after` hold no secret.
 
     `state` is what `lock` returned. Ids count the rows of the trail: they are hashed in that order, and no id is left out. A row
-    that changes nothing that a snapshot holds leaves the revision where it is, and wakes nobody.
+    that changes nothing that a snapshot holds leaves the revision where it is, and wakes nobody. Raises InvalidRequest for a
+    rationale that is too long for the change's event.
     """
+    _check_rationale(cause.rationale)
     change = RouteChange(
         pk=state.audit_rows + 1,
         at=datetime.now(UTC),
@@ -114,6 +119,12 @@ def record(
     if moves_snapshot:
         transaction.on_commit(partial(_announce, change))
     return change
+
+
+def _check_rationale(rationale: str) -> None:
+    if len(rationale) > RATIONALE_CHARACTERS:
+        detail = f"The rationale has {len(rationale)} characters; 10000 are allowed."
+        raise InvalidRequest(detail, fix="Shorten it.", errors=[FieldError("switch_rationale", "too_long", detail)])
 
 
 def _announce(change: RouteChange) -> None:

@@ -50,6 +50,8 @@ class GuardedBlobs:
     ) -> None:
         self.scope = scope
         self.served_by = served_by
+        self.replica: str | None = None
+        """The region that answered one of the reads because the route's own was down, if one did."""
         self._driver = driver
         self._lease = lease  # keeps the driver open for as long as this guard is in use
         self._caller = Caller(kind, served_by, scope, secrets)
@@ -95,13 +97,13 @@ class GuardedBlobs:
         blob = self._caller.run("get", lambda: self._driver.get(ref, wanted), repeatable=True, yields=of_object_get)
         if blob is None:
             return None
-        self._count_replica("get", blob.info.replica)
+        self._note_replica("get", blob.info.replica)
         return replace(blob, chunks=GuardedChunks(blob, self._caller))
 
     def head(self, key: str, *, area: Area = Area.OBJECTS) -> BlobInfo | None:
         ref = self._ref(key, area)
         info = self._caller.run("head", lambda: self._driver.head(ref), repeatable=True, spends=LOOKED_UP)
-        self._count_replica("head", info.replica if info else None)
+        self._note_replica("head", info.replica if info else None)
         return info
 
     def delete(self, key: str, *, expect: BlobExpect = ANY, area: Area = Area.OBJECTS) -> bool:
@@ -134,7 +136,7 @@ class GuardedBlobs:
             repeatable=True,
             spends=LISTED,
         )
-        self._count_replica("list", page.replica)
+        self._note_replica("list", page.replica)
         return page
 
     def copy(
@@ -181,8 +183,9 @@ class GuardedBlobs:
         check_object_key(key)
         return BlobRef(self.scope, key, area)
 
-    def _count_replica(self, operation: str, region: str | None) -> None:
+    def _note_replica(self, operation: str, region: str | None) -> None:
         if region is not None:
+            self.replica = region
             REPLICA_READS.labels(self._caller.kind, self.served_by.backend_type, operation, region).inc()
 
     def _check_metadata(self, given: Mapping[str, str]) -> None:

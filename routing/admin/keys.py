@@ -13,6 +13,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from routing.admin.base import UNKNOWN_TENANT, ChangesAdmin, RefusableForm, cause_of, moment_field, moment_filter
+from routing.admin.confirming import confirmed_throughout
 from routing.admin_site import site
 from routing.keys import SCOPES, is_active, issue_key, revoke_key
 from routing.models import ApiKey
@@ -139,6 +140,12 @@ class ApiKeyAdmin(ChangesAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> Any:
         """Return everything of a key that stands."""
         return [] if obj is None else self.get_fields(request, obj)
+
+    def add_view(
+        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Ask who it is, then issue: what a page asks a fresh proof for, a key would do without."""
+        return confirmed_throughout(super().add_view)(request, form_url, extra_context)
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None

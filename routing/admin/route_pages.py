@@ -1,16 +1,14 @@
 """What the pages about one route share: the route or a 404, the right to do it, and the frame around it."""
 
-from collections.abc import Callable
 from typing import Any, cast
 
 from django import forms
 from django.contrib.admin.helpers import AdminForm
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
-from northstar.second_factor.rule import fresh_proof_required
 from routing.admin.base import AnyModelAdmin, AnyModelForm
 from routing.admin.switch_form import Fieldset
 from routing.changes.lock_reach import Place, active_locks
@@ -30,20 +28,6 @@ def require(request: HttpRequest, *permissions: str) -> None:
     """Raise PermissionDenied unless whoever asks may do all of this."""
     if not request.user.has_perms([f"routing.{name}" for name in permissions]):
         raise PermissionDenied
-
-
-def confirmed(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-    """Let a page be opened only by somebody who has just confirmed the second factor.
-
-    A form that is sent is let through: held back until the confirmation, its secrets would lie in the session meanwhile.
-    What it asks for needs a fresh proof as well (`cause_of`).
-    """
-    asked_first = fresh_proof_required(view)
-
-    def by_method(request: HttpRequest, **options: Any) -> HttpResponse:
-        return (asked_first if request.method == "GET" else view)(request, **options)
-
-    return by_method
 
 
 def page(

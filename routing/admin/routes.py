@@ -16,10 +16,11 @@ from northstar.second_factor.rule import fresh_proof_required
 from routing.admin import history, locks, probing, switching
 from routing.admin.base import AnyModelForm, ChangesAdmin, cause_of
 from routing.admin.config_fields import config_groups
+from routing.admin.confirming import confirmed
 from routing.admin.diagnosis import diagnosis
 from routing.admin.route_form import RATIONALE, SEEN_REVISION, RouteForm, config_of, route_form
 from routing.admin.route_list import RouteList
-from routing.admin.route_pages import address, confirmed
+from routing.admin.route_pages import address
 from routing.admin_site import site
 from routing.changes import create_route, delete_route, update_route
 from routing.changes.lock_reach import Place, active_locks

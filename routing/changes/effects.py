@@ -93,11 +93,9 @@ def check_switch(route: Route, cause: Cause) -> None:
 
     Raises Forbidden without the right to switch, InvalidRequest without a rationale outside of mode lab.
     """
-    if not cause.may_switch:
-        raise Forbidden(
-            f"This would switch resource_kind={route.resource_kind} away from backend_type={route.backend_type}.",
-            fix="Use an API key with the scope routes:switch.",
-        )
+    check_right(
+        cause, f"This would switch resource_kind={route.resource_kind} away from backend_type={route.backend_type}."
+    )
     if cause.rationale.strip() or route.tenant.effective_mode == LAB:
         return
     detail = "A switch needs a rationale outside of mode lab."
@@ -106,6 +104,12 @@ def check_switch(route: Route, cause: Cause) -> None:
         fix="Say in switch_rationale why the data moves.",
         errors=[FieldError("switch_rationale", "required", detail)],
     )
+
+
+def check_right(cause: Cause, what: str) -> None:
+    """Refuse what leads requests elsewhere, or nowhere, to who may only write routes. Raises Forbidden, saying `what`."""
+    if not cause.may_switch:
+        raise Forbidden(what, fix="Use an API key with the scope routes:switch.")
 
 
 def _without_secret_values(config: BackendConfig) -> dict[str, Any]:

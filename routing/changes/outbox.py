@@ -3,6 +3,8 @@
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from django.db.models import Min
+
 from northstar.modes import SYSTEM_TENANT
 from routing.audit import timestamp
 from routing.models import OutboxEntry, RegistryMirror, RouteChange
@@ -33,7 +35,9 @@ def announce(change: RouteChange) -> None:
         )
         for tenant_id, stream_id in ((SYSTEM_TENANT, ROUTING_STREAM), (change.tenant_id, TENANT_STREAM))
     )
-    OutboxEntry.objects.filter(tenant_id=change.tenant_id, delivered_at=None).update(next_attempt_at=now)
+    waiting = OutboxEntry.objects.filter(tenant_id=change.tenant_id, delivered_at=None).order_by()
+    firsts = waiting.values("env", "stream_id").annotate(first=Min("id")).values("first")
+    OutboxEntry.objects.filter(pk__in=firsts).update(next_attempt_at=now)  # what came later waits for them
     if change.tenant_id == SYSTEM_TENANT:
         RegistryMirror.objects.update(next_attempt_at=None)
 

@@ -7,11 +7,11 @@ from typing import Any, Final
 
 from django.db import transaction
 
-from northstar.errors import AlreadyExists, FieldError, Forbidden, InvalidRequest, NotFound, VersionConflict
+from northstar.errors import AlreadyExists, FieldError, InvalidRequest, NotFound, VersionConflict
 from routing import audit
 from routing.admission import Admitted, RouteDraft, admit
 from routing.audit import Cause, route_subject, route_summary
-from routing.changes.effects import Effect, check_switch, fill
+from routing.changes.effects import Effect, check_right, check_switch, fill
 from routing.changes.locks import Place, pass_locks
 from routing.changes.outbox import announce
 from routing.models import Route, SnapshotRevision, Tenant
@@ -36,8 +36,8 @@ class RouteUpdate:
 def create_route(draft: RouteDraft, cause: Cause) -> Route:
     """Create a route.
 
-    Raises AlreadyExists when its four-part key is taken, InvalidRequest for an unknown tenant, StrategyLocked, and as
-    `routing.admission.admit`.
+    Raises AlreadyExists when its four-part key is taken, InvalidRequest for an unknown tenant, Forbidden (it takes a project
+    from the tenant's route, without the right to switch), StrategyLocked, and as `routing.admission.admit`.
     """
     with transaction.atomic():
         state = audit.lock()
@@ -71,8 +71,9 @@ def put_route(draft: RouteDraft, cause: Cause, *, expected_revision: int | None 
 def update_route(route_id: int, update: RouteUpdate, cause: Cause, *, expected_revision: int | None = None) -> Route:
     """Change some fields of a route; nothing to change is no change.
 
-    Raises NotFound, VersionConflict (another revision than expected), InvalidRequest (a switch without a rationale outside
-    lab), StrategyLocked, and as `routing.admission.admit`.
+    Raises NotFound, VersionConflict (another revision than expected), Forbidden (a switch, or enabling or disabling, without
+    the right to switch), InvalidRequest (a switch without a rationale outside lab), StrategyLocked, and as
+    `routing.admission.admit`.
     """
     with transaction.atomic():
         state = audit.lock()
@@ -91,11 +92,8 @@ def delete_route(route_id: int, cause: Cause, *, expected_revision: int | None =
         state = audit.lock()
         route = get_route(route_id)
         check_revision(route, expected_revision)
-        if not cause.may_switch:  # to delete and create again is to switch
-            raise Forbidden(
-                f"Deleting the route of resource_kind={route.resource_kind} takes its data out of reach.",
-                fix="Use an API key with the scope routes:switch.",
-            )
+        # To delete and create again is to switch.
+        check_right(cause, f"Deleting the route of resource_kind={route.resource_kind} takes its data out of reach.")
         pass_locks(state, Place.of(route), cause, reroutes=True)
         subject, before = route_subject(route), route_summary(route)
         route.delete()
@@ -118,6 +116,9 @@ def reseal_routes(cause: Cause) -> int:
 
 def _insert(state: SnapshotRevision, draft: RouteDraft, admitted: Admitted, tenant: Tenant, cause: Cause) -> Route:
     place = Place(tenant.pk, draft.env, draft.resource_kind, draft.project_id)
+    if draft.enabled and _has_fallback(place):
+        told = f"Project {place.project_id} is served by its tenant's route of resource_kind={place.resource_kind}"
+        check_right(cause, f"{told}: a route of its own takes its data out of reach.")
     pass_locks(state, place, cause, reroutes=True)
     now = datetime.now(UTC)
     route = Route(
@@ -142,6 +143,10 @@ def replace_route(state: SnapshotRevision, effect: Effect, cause: Cause) -> Rout
         return route
     if effect.may_move:
         pass_locks(state, Place.of(route), cause, reroutes=effect.reroutes)
+    if effect.reroutes:
+        check_right(
+            cause, f"Enabling or disabling the route of resource_kind={route.resource_kind} moves its requests."
+        )
     if effect.switches:
         check_switch(route, cause)
     before = route_summary(route)
@@ -196,6 +201,12 @@ def _find(draft: RouteDraft) -> Route | None:
         .filter(resource_kind=draft.resource_kind, tenant=draft.tenant_id, env=draft.env, project_id=draft.project_id)
         .first()
     )
+
+
+def _has_fallback(place: Place) -> bool:
+    """Whether requests of a place's project are served by the tenant's route while the project has none."""
+    rows = Route.objects.filter(tenant=place.tenant_id, env=place.env, resource_kind=place.resource_kind)
+    return place.project_id is not None and rows.filter(project_id=None, enabled=True).exists()
 
 
 def get_route(route_id: int) -> Route:

@@ -40,20 +40,28 @@ def pull_registry(registry: RoutingRegistryStore, cause: Cause, *, dry_run: bool
     ours = is_ours(trail)
     if not ours and not dry_run:
         go_on_after(registry, trail, cause)
-    pull = _Pull(registry, cause, ours=ours, dry_run=dry_run)
+    begin = trail.resumed.number if ours and trail.resumed else 0
+    pull = _Pull(registry, cause, ours=ours, begin=begin, dry_run=dry_run)
     yield from pull.steps()
-    if not ours and not dry_run:
+    if pull.foreign and not dry_run:
         for _ in push_registry(registry, cause):
             pass
 
 
 class _Pull:
-    """One pull: what every step of it needs to know."""
+    """One pull: what every step of it needs to know.
 
-    def __init__(self, registry: RoutingRegistryStore, cause: Cause, *, ours: bool, dry_run: bool) -> None:
+    `begin` is the row after which this database's trail went on: an entry that is no newer is of the database that was lost,
+    which an earlier pull broke off before.
+    """
+
+    def __init__(self, registry: RoutingRegistryStore, cause: Cause, *, ours: bool, begin: int, dry_run: bool) -> None:
+        self.foreign = not ours
+        """Whether anything is of another database than this one."""
         self._registry = registry
         self._cause = cause
         self._ours = ours
+        self._begin = begin
         self._dry_run = dry_run
         self._tenants: dict[str, TenantData] = {}
         self._left_out: set[tuple[str, str]] = set()
@@ -64,6 +72,7 @@ class _Pull:
                 yield self._step(entry)
 
     def _step(self, entry: Entry) -> Step:
+        self.foreign |= not self._is_own(entry.number)
         try:
             data = read_entry(entry)
         except NorthstarError as error:
@@ -79,7 +88,7 @@ class _Pull:
     def _work(self, data: Data, number: int) -> tuple[Thing, Callable[[], Any]]:
         match data:
             case TenantData():
-                return Thing("tenant", data.tenant_id), partial(self._tenant, data)
+                return Thing("tenant", data.tenant_id), partial(self._tenant, data, number)
             case AliasData():
                 return Thing("alias", data.alias), partial(self._alias, data, number)
             case RouteData():
@@ -89,16 +98,20 @@ class _Pull:
                 name = f"{data.resource_kind or 'all kinds'} in {data.tenant_id}/{data.env}"
                 return Thing("lock", f"{name}, of {data.owner}"), partial(self._lock, data)
 
-    def _tenant(self, data: TenantData) -> None:
+    def _tenant(self, data: TenantData, number: int) -> None:
         stored = Tenant.objects.filter(pk=data.tenant_id).first()
         if stored is None:
             create_tenant(data.tenant_id, data.name, data.mode, self._cause)
-        elif not self._ours and data_of(TenantData, stored) != data.model_dump():
+        elif data_of(TenantData, stored) == data.model_dump() or self._is_own(number):
+            return
+        elif not self._changed_since(number, subject=f"tenant:{data.tenant_id}"):
             update_tenant(data.tenant_id, self._cause, name=data.name, mode=data.mode)
 
     def _alias(self, data: AliasData, number: int) -> None:
         stored = SurfaceAlias.objects.filter(alias=data.alias).first()
-        if not self._changed_since(number, subject=f"alias:{data.alias}") and (stored is None or not self._ours):
+        if not self._changed_since(number, subject=f"alias:{data.alias}") and (
+            stored is None or not self._is_own(number)
+        ):
             set_alias(data.alias, data.canonical, self._cause)
 
     def _route(self, data: RouteData, number: int) -> None:
@@ -133,4 +146,8 @@ class _Pull:
 
     def _changed_since(self, number: int, **rows: Any) -> bool:
         """Whether this database's own trail is ahead of what the registry says of these rows."""
-        return self._ours and RouteChange.objects.filter(id__gt=number, **rows).exists()
+        return self._ours and RouteChange.objects.filter(id__gt=max(number, self._begin), **rows).exists()
+
+    def _is_own(self, number: int) -> bool:
+        """Whether an entry of this number was mirrored by this very database."""
+        return self._ours and number > self._begin

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from django.db import Error as DatabaseFailure
 from django.db import connection
-from django.db.models import Max, Min, QuerySet
+from django.db.models import Min, QuerySet
 
 from northstar.context import RequestContext
 from northstar.errors import NorthstarError
@@ -50,7 +50,8 @@ def relay_outbox(limit: int = BATCH) -> RelayReport:
 
     An event that cannot be delivered stays, with its attempts and last error, and holds up its own stream only: streams that
     failed before come last, and a run that has taken long begins no other. An event that was delivered but not marked is
-    recognised by its id, so each appears once. Several processes may run this at once.
+    recognised by its id, so each appears once. Several processes may run this at once, also beside changes: it writes one row
+    at a time, so that nobody waits in a circle.
     """
     delivered, started = 0, monotonic()
     for stream in _due_streams():
@@ -67,20 +68,16 @@ def _waiting() -> QuerySet[OutboxEntry]:
 
 
 def _due_streams() -> list[dict[str, Any]]:
-    """Streams for which something is due, those first that have not failed."""
-    due = _waiting().order_by().filter(next_attempt_at__lte=datetime.now(UTC))
-    streams = due.values(*_STREAM).annotate(tries=Max("attempts"), first=Min("id")).order_by("tries", "first")
-    return [{name: stream[name] for name in _STREAM} for stream in streams]
+    """Streams whose first event is due, those first that have not failed."""
+    firsts = _waiting().order_by().values(*_STREAM).annotate(first=Min("id")).values("first")
+    due = OutboxEntry.objects.filter(pk__in=firsts, next_attempt_at__lte=datetime.now(UTC))
+    return list(due.order_by("attempts", "id").values(*_STREAM))
 
 
 def _next(stream: dict[str, Any]) -> OutboxEntry | None:
-    """Return the stream's first event if it is due; else what came later waits as long as it does."""
-    waiting = _waiting().filter(**stream)
-    entry = waiting.first()
-    if entry is None or entry.next_attempt_at <= datetime.now(UTC):
-        return entry
-    waiting.update(next_attempt_at=entry.next_attempt_at)
-    return None
+    """Return the stream's first event if it is due: what came later waits as long as it does."""
+    entry = _waiting().filter(**stream).first()
+    return entry if entry and entry.next_attempt_at <= datetime.now(UTC) else None
 
 
 def _deliver(entry: OutboxEntry) -> bool:

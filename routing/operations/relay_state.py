@@ -64,7 +64,7 @@ def _streams() -> Iterator[Destination]:
         waiting=Count("id"),
         oldest=Min("created_at"),
         attempts=Max("attempts"),
-        next_attempt_at=Min("next_attempt_at"),
+        next_attempt_at=Max("next_attempt_at"),
         last_error=Max("last_error"),
     )
     for group in told.order_by("oldest", "tenant_id", "env", "stream_id"):

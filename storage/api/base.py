@@ -16,14 +16,18 @@ def served_headers(served: ServedBy) -> dict[str, str]:
 
 
 class DataView(ApiView):
-    """A view that opens stores through the one door."""
+    """A view that opens stores through the one door.
+
+    An answer that a replica region gave names it: `X-Northstar-Replica`. It may be older than the last write.
+    """
 
     _served: ServedBy | None = None
+    _store: Any = None
 
     def open(self, kind: str) -> Any:
         """Return the kind's store in the request's context. Raises as `storage.opening.open_store`."""
         store = open_store(kind, self.context)
-        self._served = store.served_by
+        self._served, self._store = store.served_by, store
         return store
 
     def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
@@ -31,4 +35,7 @@ class DataView(ApiView):
         if self._served is not None:
             for name, value in served_headers(self._served).items():
                 answer.headers[name] = value
+        replica = getattr(self._store, "replica", None)
+        if replica is not None:
+            answer.headers["X-Northstar-Replica"] = replica
         return answer

@@ -18,7 +18,6 @@ from storage.blobs import Blob, BlobEntry, BlobInfo
 from storage.errors import InvalidValue
 
 META_PREFIX: Final = "X-Meta-"
-REPLICA: Final = "X-Northstar-Replica"
 _META_PREFIX_IN_WSGI: Final = "HTTP_X_META_"
 
 
@@ -69,14 +68,8 @@ def item_answer(entry: BlobEntry) -> dict[str, Any]:
 
 
 def version_headers(info: BlobInfo) -> dict[str, str]:
-    """Return the headers that tell the version, and whether it may be an old one."""
-    version = {"ETag": f'"{info.etag}"', "Last-Modified": http_date(info.modified_at.timestamp())}
-    return version | replica_headers(info.replica)
-
-
-def replica_headers(region: str | None) -> dict[str, str]:
-    """Return the header that names the replica region which answered, where one did."""
-    return {REPLICA: region} if region else {}
+    """Return the headers that tell the version."""
+    return {"ETag": f'"{info.etag}"', "Last-Modified": http_date(info.modified_at.timestamp())}
 
 
 def described(info: BlobInfo) -> dict[str, str]:
@@ -129,8 +122,6 @@ def _beyond_the_end(request: Request, info: BlobInfo) -> HttpResponse:
     )
     answer = respond(error, id_of(request))
     answer.headers["Content-Range"] = f"bytes */{info.size}"
-    for name, value in replica_headers(info.replica).items():
-        answer.headers[name] = value
     return answer
 
 

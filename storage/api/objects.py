@@ -27,7 +27,6 @@ from storage.api.object_answers import (
     metadata_of,
     not_modified,
     object_answer,
-    replica_headers,
     version_headers,
 )
 from storage.api.object_conditions import announced_sha256, is_unchanged, range_applies, wanted_range, write_expectation
@@ -194,10 +193,7 @@ class ObjectsView(ObjectsBase):
     def get(self, request: Request) -> Response:  # noqa: ARG002
         """List objects in the byte order of their UTF-8 keys; with a delimiter, keys below it fold into prefixes."""
         found, next_cursor = self.listed(self.query(ListQuery))
-        answer = page([item_answer(entry) for entry in found.blobs], next_cursor, prefixes=found.prefixes)
-        for name, value in replica_headers(found.replica).items():
-            answer.headers[name] = value
-        return answer
+        return page([item_answer(entry) for entry in found.blobs], next_cursor, prefixes=found.prefixes)
 
 
 def _missing(key: str) -> NotFound:

@@ -89,8 +89,7 @@ def _keys(config: AwsAccess) -> dict[str, str]:
 
 
 def _client(session: Any, service: str, config: AwsAccess, endpoint: str | None, **keys: str) -> Any:
-    from boto3 import Session  # noqa: PLC0415 - at first use
-    from botocore.config import Config  # noqa: PLC0415
+    from botocore.config import Config  # noqa: PLC0415 - at first use
 
     settings = Config(
         account_id_endpoint_mode="disabled",
@@ -109,8 +108,7 @@ def _client(session: Any, service: str, config: AwsAccess, endpoint: str | None,
         use_fips_endpoint=False,
         user_agent_extra="northstar",
     )
-    maker = Session(botocore_session=session)
-    return maker.client(service, region_name=config.region, endpoint_url=endpoint, config=settings, **keys)
+    return session.create_client(service, region_name=config.region, endpoint_url=endpoint, config=settings, **keys)
 
 
 def _with_role(session: Any, keys: dict[str, str], config: AwsAccess) -> Any:

@@ -6,6 +6,8 @@ from typing import Final
 
 from storage.errors import ChecksumMismatch
 
+Piece = bytes | bytearray | memoryview
+
 _PIECE_BYTES: Final = 64 * 1024
 """Smaller chunks are gathered: each alone would cost more than its bytes."""
 
@@ -20,9 +22,7 @@ class Intake:
         self._chunks: Iterator[bytes] = iter(chunks)
         self.part_bytes = part_bytes
         """How large the next part is to be."""
-        self._pieces: list[
-            bytes | bytearray | memoryview
-        ] = []  # joined once: an array that grows is copied again and again
+        self._pieces: list[Piece] = []  # joined once: an array that grows is copied again and again
         self._held = 0
         self._digest = new_sha256()
         self.size = 0
@@ -41,6 +41,10 @@ class Intake:
 
     def part(self) -> bytes:
         """Return the next part: of the full size, but for the last, which is empty only when the whole body is."""
+        return b"".join(self.pieces())
+
+    def pieces(self) -> list[Piece]:
+        """Return the next part in the pieces that it came in, which spares its bytes a copy."""
         self.fill()
         rest: memoryview | None = None
         if self._held > self.part_bytes:
@@ -48,11 +52,10 @@ class Intake:
             cut = len(last) - (self._held - self.part_bytes)
             self._pieces.append(last[:cut])
             rest = last[cut:]
-        part = b"".join(self._pieces)
-        self._pieces = [] if rest is None else [rest]
-        self._held -= len(part)
-        self._digest.update(part)
-        self.size += len(part)
+        part, self._pieces = self._pieces, [] if rest is None else [rest]
+        size = sum(map(len, part))
+        self._held -= size
+        self.size += size
         return part
 
     def _take(self) -> None:
@@ -61,6 +64,7 @@ class Intake:
             self.ended = True
             return
         self._held += len(chunk)
+        self._digest.update(chunk)  # here, so that it is done while a driver sends the part before
         last = self._pieces[-1] if self._pieces else None
         if isinstance(last, bytearray) and len(last) < _PIECE_BYTES:
             last += chunk

@@ -148,7 +148,7 @@ class DynamoDBDocuments:
         self._connection.send("get_item", TableName=self._table, Key=key_of("%ping", "%ping"), ConsistentRead=True)
 
     def native(self) -> Any:
-        """Return the boto3 client of DynamoDB, for diagnostics: what it does is neither scoped nor translated."""
+        """Return the SDK's client of DynamoDB, for diagnostics: what it does is neither scoped nor translated."""
         return self._connection.client()
 
     def close(self) -> None:

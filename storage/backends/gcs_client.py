@@ -14,6 +14,7 @@ from typing import Any, Final
 from urllib.parse import quote, urlencode, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+from storage.backends.blob_intake import Piece
 from storage.backends.forks import renew_after_fork
 from storage.backends.gcs_config import GcsConfig
 from storage.backends.gcs_errors import Refusal, Sent, broken, missing_bucket, refused, unauthorized
@@ -28,7 +29,7 @@ PLATFORM_SCOPES: Final = ("https://www.googleapis.com/auth/cloud-platform",)
 """Of the platform's tokens, with which IAM is asked for signatures too."""
 MOST_CONNECTIONS: Final = 64
 """Kept open per driver; threads beyond open connections of their own for one call."""
-PIECE_BYTES: Final = 128 * 1024
+PIECE_BYTES: Final = 256 * 1024
 """A large body goes out in pieces of this size, each of which must leave in time."""
 
 Body = bytes | Iterable[memoryview]
@@ -245,14 +246,14 @@ def token_requests() -> Any:
     return partial(build(), timeout=READ_SECONDS)
 
 
-def pieces(*parts: bytes | memoryview) -> Body:
+def pieces(*parts: Piece) -> Body:
     """Return a body that is sent in pieces, so that a slow network gets time for each; a small one stays whole."""
     if sum(map(len, parts)) <= PIECE_BYTES:
         return b"".join(parts)
     return _cut(parts)
 
 
-def _cut(parts: Iterable[bytes | memoryview]) -> Iterator[memoryview]:
+def _cut(parts: Iterable[Piece]) -> Iterator[memoryview]:
     for part in parts:
         view = memoryview(part)
         for start in range(0, len(view), PIECE_BYTES):
@@ -262,6 +263,7 @@ def _cut(parts: Iterable[bytes | memoryview]) -> Iterator[memoryview]:
 def _manager(endpoint: str, *, named: bool) -> Any:
     """Return urllib3's pools. A named endpoint is asked itself, never through a proxy of the environment."""
     from urllib3 import PoolManager, ProxyManager  # noqa: PLC0415 - the SDK is imported at first use
+    from urllib3.util import make_headers, parse_url  # noqa: PLC0415
 
     settings: dict[str, Any] = {
         "maxsize": MOST_CONNECTIONS,
@@ -269,7 +271,8 @@ def _manager(endpoint: str, *, named: bool) -> Any:
     }
     proxy = None if named else getproxies().get("https")
     if proxy and not proxy_bypass(urlsplit(endpoint).hostname or ""):
-        return ProxyManager(proxy, **settings)
+        address = parse_url(proxy if "://" in proxy else f"http://{proxy}")
+        return ProxyManager(address.url, proxy_headers=make_headers(proxy_basic_auth=address.auth), **settings)
     return PoolManager(**settings)
 
 

@@ -68,20 +68,20 @@ def from_resource(resource: Mapping[str, Any]) -> Stored:
 def from_headers(headers: Mapping[str, str]) -> Stored:
     """Read what a download of the XML API shows."""
     modified_at = parsedate_to_datetime(headers["last-modified"])
-    found = ((name.lower(), value) for name, value in headers.items())
+    found = ((name.lower(), value) for name, value in headers.items() if name[:12].lower() == _META)
     return Stored(
         generation=int(headers["x-goog-generation"]),
         size=int(headers["x-goog-stored-content-length"]),
         content_type=headers.get("content-type", ""),
         created_at=modified_at,
         modified_at=modified_at,
-        metadata={name.removeprefix(_META): _text(value) for name, value in found if name.startswith(_META)},
+        metadata={name.removeprefix(_META): _text(value) for name, value in found},
     )
 
 
 def _text(value: str) -> str:
     """Return a header that other programs may have filled with UTF-8."""
-    return value.encode("latin-1").decode(errors="replace")
+    return value if value.isascii() else value.encode("latin-1").decode(errors="replace")
 
 
 def whole_second(moment: str) -> datetime:

@@ -33,23 +33,20 @@ def presigned(
     field for it. Raises BackendRejected where nobody can sign.
     """
     signer = _signer(connection, signing_account)
-    lifetime = timedelta(seconds=grant.seconds)
+    blob, lifetime = client.bucket(connection.bucket).blob(name), timedelta(seconds=grant.seconds)
     expires_at = datetime.now(UTC).replace(microsecond=0) + lifetime
     if grant.method == "POST":
-        form = _form(client.bucket(connection.bucket).blob(name), grant, signer, lifetime)
+        form = _form(blob, grant, signer, lifetime)
         return Presigned("POST", form["url"], expires_at, fields=form["fields"])
     headers = _headers(grant) if grant.method == "PUT" else {}
-    url = (
-        client.bucket(connection.bucket)
-        .blob(name)
-        .generate_signed_url(
-            version="v4",
-            expiration=lifetime,
-            method=grant.method,
-            headers=dict(headers),
-            credentials=signer,
-            api_access_endpoint=connection.endpoint,
-        )
+    url = blob.generate_signed_url(
+        version="v4",
+        expiration=lifetime,
+        method=grant.method,
+        headers=dict(headers),
+        response_disposition="attachment" if grant.method == "GET" else None,  # as our own server answers it
+        credentials=signer,
+        api_access_endpoint=connection.endpoint,
     )
     return Presigned(grant.method, url, expires_at, headers=headers)
 

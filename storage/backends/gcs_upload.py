@@ -7,7 +7,7 @@ way, but each byte would be billed again for as long as the bucket keeps what is
 import json
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
@@ -15,7 +15,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from northstar.errors import NorthstarError
-from storage.backends.blob_intake import Intake
+from storage.backends.blob_intake import Intake, Piece
 from storage.backends.gcs_client import Answer, GcsConnection, Query, pieces
 from storage.backends.gcs_errors import Sent, understood
 from storage.backends.gcs_objects import Stored, Written, as_text, expected_generation, from_resource, new_crc32c
@@ -64,16 +64,16 @@ class Session:
             address = urlsplit(answer.headers["location"])
         self._path = f"{address.path}?{address.query}"  # at the route's endpoint, whatever host it names
 
-    def send(self, part: bytes) -> None:
+    def send(self, part: Sequence[Piece]) -> None:
         """Send the next part, which is not the last. Raises BackendUnavailable when that cannot be done."""
         self._finish(part, "*", {}, Sent.READ)
 
-    def end(self, part: bytes, crc32c: str) -> Stored:
+    def end(self, part: Sequence[Piece], crc32c: str) -> Stored:
         """Send the last part and return the object. The service refuses it when the whole has another CRC32C.
 
         Raises Outrun when the object is not as the session was begun for, and Unanswered for a write that may have happened.
         """
-        self.ended, total = True, self._offset + len(part)
+        self.ended, total = True, self._offset + _size(part)
         answer = self._finish(part, str(total), {"x-goog-hash": f"crc32c={crc32c}"}, self._last)
         with understood(self._last):
             return from_resource(json.loads(answer.data))
@@ -86,25 +86,28 @@ class Session:
                 "DELETE", self._path, sent=Sent.READ, headers={"content-length": "0"}, expected=expected
             )
 
-    def _finish(self, part: bytes, total: str, headers: Mapping[str, str], sent: Sent) -> Answer:
+    def _finish(self, part: Sequence[Piece], total: str, headers: Mapping[str, str], sent: Sent) -> Answer:
         """Send a part until the service has all of it; after a lost answer it is asked how much it has."""
-        begin, end = self._offset, self._offset + len(part)
-        failures, asking = 0, False
+        begin, end = self._offset, self._offset + _size(part)
+        failures, asking, lost = 0, False, None
         while True:
-            rest = memoryview(b"" if asking else part)[self._offset - begin :]
+            rest = [] if asking else list(_after(part, self._offset - begin))
             try:
                 answer = self._put(rest, total, headers, sent)
             except BackendUnavailable as error:
                 failures, asking = failures + 1, True
+                lost = error if isinstance(error, Unanswered) else lost  # what came later does not undo it
                 if failures == ATTEMPTS:
-                    raise
+                    raise lost or error from None
                 time.sleep(pause_after(failures, asked=error.pause_seconds if isinstance(error, Throttled) else 0.0))
                 continue
             if answer.status != _RESUME:
                 if total == "*":
-                    raise _lost()  # it is no answer to a part that is not the last
+                    raise _gone(sent)  # it is no answer to a part that is not the last
                 return answer
-            kept = self._kept(answer, begin)
+            kept = _kept(answer)
+            if kept < begin:
+                raise _gone(sent)
             if kept == end and total == "*":
                 self._offset = kept
                 return answer
@@ -112,34 +115,39 @@ class Session:
             if failures == ATTEMPTS:
                 raise BackendUnavailable("Cloud Storage takes no more of this upload.")
 
-    def _put(self, data: memoryview, total: str, headers: Mapping[str, str], sent: Sent) -> Answer:
-        place = f"{self._offset}-{self._offset + len(data) - 1}" if data else "*"
-        all_headers = {**headers, "content-range": f"bytes {place}/{total}", "content-length": str(len(data))}
+    def _put(self, data: Sequence[Piece], total: str, headers: Mapping[str, str], sent: Sent) -> Answer:
+        size = _size(data)
+        place = f"{self._offset}-{self._offset + size - 1}" if size else "*"
+        all_headers = {**headers, "content-range": f"bytes {place}/{total}", "content-length": str(size)}
         try:
             answer = self._connection.call(
                 "PUT",
                 self._path,
                 sent=sent,
                 headers=all_headers,
-                body=pieces(data),
+                body=pieces(*data),
                 expected=frozenset({_RESUME, _GONE}),
             )
         except NotFound:
-            raise _lost() from None
+            raise _gone(sent) from None
         if answer.status == _GONE:
-            raise _lost()
+            raise _gone(sent)
         return answer
 
-    def _kept(self, answer: Answer, begin: int) -> int:
-        found = _RANGE.fullmatch(answer.headers.get("range", ""))
-        kept = int(found[1]) + 1 if found else 0
-        if kept < begin:
-            raise _lost()
-        return kept
+
+def _kept(answer: Answer) -> int:
+    """Return how many bytes the service has."""
+    found = _RANGE.fullmatch(answer.headers.get("range", ""))
+    return int(found[1]) + 1 if found else 0
 
 
-def _lost() -> BackendUnavailable:
-    return BackendUnavailable("Cloud Storage has lost what it had of this upload.", fix="Send the object again.")
+def _size(part: Sequence[Piece]) -> int:
+    return sum(map(len, part))
+
+
+def _gone(sent: Sent) -> BackendUnavailable:
+    kind = Unanswered if sent is Sent.WRITE else BackendUnavailable
+    return kind("Cloud Storage has lost what it had of this upload.", fix="Send the object again.")
 
 
 class Upload:
@@ -185,7 +193,7 @@ class Upload:
             stored = _sent_in_parts(session, intake, check)
             self._writes.describe(self._staging, stored, self._written.description(intake.sha256))
             return self._writes.move(self._staging, stored, self._name, self._written.write_id, expect=expect, key=key)
-        except NotFound:
+        except (NotFound, Outrun):
             raise BackendUnavailable("The upload was swept before it ended.", fix="Send the object again.") from None
         except BaseException:
             self._discard(session)
@@ -202,17 +210,30 @@ class Upload:
 def _sent_in_parts(session: Session, intake: Intake, check: Check) -> Stored:
     """Send a body of several parts. `check` is called before the last one leaves, when the checksum is known.
 
-    While a part is sent, the bytes of the next one are gathered; they are joined when it has gone, so that no third is in memory.
+    While a part is sent, the next one is gathered. Neither is ever joined: two parts are in memory, and none of them twice.
     """
-    part, checksum = intake.part(), new_crc32c(b"")
+    part, checksum = intake.pieces(), new_crc32c(b"")
     with ThreadPoolExecutor(1) as sender:
         while not intake.ended:
-            checksum.update(part)
             under_way = sender.submit(session.send, part)
+            _add(checksum, part)
             del part
             intake.fill()
             under_way.result()
-            part = intake.part()
-    checksum.update(part)
+            part = intake.pieces()
+    _add(checksum, part)
     check()
     return session.end(part, as_text(checksum))
+
+
+def _add(checksum: Any, part: Sequence[Piece]) -> None:
+    for piece in part:
+        checksum.update(piece if isinstance(piece, bytes) else bytes(piece))
+
+
+def _after(part: Sequence[Piece], skipped: int) -> Iterator[Piece]:
+    """Yield a part without its first bytes."""
+    for piece in part:
+        if skipped < len(piece):
+            yield memoryview(piece)[skipped:]
+        skipped = max(0, skipped - len(piece))

@@ -28,7 +28,7 @@ from storage.backends.service import READ_SECONDS, WRITE_SECONDS, Outrun, Unansw
 from storage.blobs import ABSENT, ANY, BlobExpect
 from storage.errors import AlreadyExists, BackendUnavailable, NotFound, VersionConflict
 
-COPY_SECONDS: Final = 60.0
+COPY_SECONDS: Final = 35.0
 """Of a rewrite: where bytes must be copied, a call works for up to 30 seconds before it answers with a token."""
 MARGIN: Final = timedelta(seconds=1)
 """The service tells its time in whole seconds."""
@@ -86,15 +86,8 @@ class GcsWrites:
 
     def _insert(self, resource: bytes, data: bytes, content_type: str, generation: int | None) -> Stored:
         boundary = secrets.token_hex(16).encode()
-        head = (
-            b"--%b\r\nContent-Type: application/json; charset=UTF-8\r\n\r\n%b\r\n--%b\r\nContent-Type: %b\r\n\r\n"
-            % (
-                boundary,
-                resource,
-                boundary,
-                content_type.encode(),
-            )
-        )
+        first = b"--%b\r\nContent-Type: application/json; charset=UTF-8\r\n\r\n%b\r\n" % (boundary, resource)
+        head = first + b"--%b\r\nContent-Type: %b\r\n\r\n" % (boundary, content_type.encode())
         end = b"\r\n--%b--" % boundary
         answer = self._connection.call(
             "POST",
@@ -146,10 +139,8 @@ class GcsWrites:
 
     def describe(self, name: str, found: Stored, resource: Mapping[str, Any]) -> None:
         """Set an object's metadata; doing it twice is doing it once."""
-        path, query = (
-            self._connection.object_path(name),
-            {"fields": "generation", "ifGenerationMatch": found.generation},
-        )
+        path = self._connection.object_path(name)
+        query = {"fields": "generation", "ifGenerationMatch": found.generation}
         sent(partial(self._asked, "PATCH", path, query, resource, sent=Sent.READ))
 
     def delete(self, name: str, *, expect: BlobExpect, key: str) -> bool:

@@ -185,11 +185,11 @@ class S3Blobs:
             try:
                 bucket.names(self._config.prefix, limit=1)
             except (BackendUnavailable, BackendRejected) as error:
-                error.detail = f"The replica in {bucket.region}: {error.detail}"
-                raise
+                told = f"The replica in {bucket.region}: {error.detail}"
+                raise type(error)(told, fix=error.fix) from error.__cause__
 
     def native(self) -> Any:
-        """Return the boto3 client of S3, for diagnostics: what it does is neither scoped nor translated."""
+        """Return the SDK's client of S3, for diagnostics: what it does is neither scoped nor translated."""
         return self._bucket.http.client()
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
 """The requests of a driver to one bucket: signed, sent once over connections that are kept, and held to deadlines.
 
 The SDK finds the credentials and the address. What goes over the wire is made here, because its clients cost several times
-the CPU of a small request (docs/decisions/0013). A process forked from one that has connections opens its own.
+the CPU of a small request (docs/decisions/0017). A process forked from one that has connections opens its own.
 """
 
 import threading
@@ -135,7 +135,7 @@ class S3Http:
             return self._door
 
     def client(self) -> Any:
-        """Return boto3's client, built at first use: nothing here needs it."""
+        """Return the SDK's client, built at first use: nothing here needs it."""
         with self._lock:
             self._refuse_closed()
             if self._client is None:

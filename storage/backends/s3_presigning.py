@@ -3,10 +3,13 @@
 from base64 import b64encode
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from storage.backends.s3_http import S3Http
 from storage.blobs import Grant, Presigned
+
+_AS_ATTACHMENT: Final = "response-content-disposition=attachment"
+"""What a tenant stored must not act as a page of the bucket's host."""
 
 
 def presigned(http: S3Http, name: str, grant: Grant, encrypted_as: Mapping[str, str]) -> Presigned:
@@ -25,7 +28,8 @@ def _request(http: S3Http, name: str, grant: Grant, encrypted_as: Mapping[str, s
 
     door, expires_at = http.door(), _end_of(grant)
     headers = _terms(grant) | dict(encrypted_as)
-    request = AWSRequest(grant.method, door.origin + door.path(name), headers=headers)
+    query = f"?{_AS_ATTACHMENT}" if grant.method == "GET" else ""
+    request = AWSRequest(grant.method, door.origin + door.path(name) + query, headers=headers)
     S3SigV4QueryAuth(http.keys(), "s3", http.region, expires=grant.seconds).add_auth(request)
     return Presigned(grant.method, request.url, expires_at, headers=headers)
 

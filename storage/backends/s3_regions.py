@@ -32,7 +32,8 @@ class Regions:
     def read(self, call: Callable[[S3Bucket], T | None]) -> tuple[T | None, str | None]:
         """Return what the call answers, None where the home region has nothing, and the replica's region if one has answered.
 
-        Raises the home region's BackendUnavailable when it is down and no replica has what is asked for.
+        Raises the home region's BackendUnavailable when it is down and no replica has what is asked for, and what the home
+        region refuses.
         """
         if not self.replicas:
             return call(self.home), None
@@ -42,7 +43,8 @@ class Regions:
                 found = call(bucket)
             except BackendUnavailable as error:
                 self._note_down(bucket, error)
-                failed = error if bucket is self.home else failed
+                if bucket is self.home:
+                    failed = type(error)(error.detail, fix=error.fix)  # its own traceback would hold an open answer
                 continue
             except BackendRejected as error:
                 if bucket is self.home:

@@ -42,6 +42,11 @@ class ObjectStore:
         return self._blobs.served_by
 
     @property
+    def replica(self) -> str | None:
+        """The region that answered a read because the route's own was down, if one did."""
+        return self._blobs.replica
+
+    @property
     def scope(self) -> Scope:
         """Whose objects these are."""
         return self._blobs.scope

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from django.apps import apps
+from django.test import Client
 from drf_spectacular.generators import SchemaGenerator
 
 from northstar.context import RequestContext
@@ -43,6 +44,8 @@ class World:
     system: Tenant
     owner: str
     ids: dict[str, int] = field(default_factory=dict)
+    tokens: dict[str, str] = field(default_factory=dict)
+    """Of presigned URLs, by the operation that they allow."""
 
 
 FILLINGS: dict[str, Callable[[World, str], Any]] = {
@@ -57,6 +60,7 @@ FILLINGS: dict[str, Callable[[World, str], Any]] = {
     "route_id": lambda world, operation: world.ids["locked" if operation == "routes_unlock" else "route"],
     "stream_id": lambda _world, _operation: "s1",
     "table": lambda _world, _operation: "t1",
+    "token": lambda world, operation: world.tokens[operation],
     "type": lambda _world, _operation: "changed",
     "X-Key": lambda _world, _operation: "k1",
 }
@@ -75,6 +79,15 @@ BODIES: dict[str, dict[str, Any]] = {
 QUERIES: dict[str, dict[str, str]] = {"locks_release": {"env": "qa"}}
 """What an operation's query must hold besides what its schema requires."""
 
+NEEDED: dict[str, str] = dict.fromkeys(("presign_object", "earlier_nexus_presign"), "data:write")
+"""The scope that the filled-in body needs, where that depends on the body."""
+
+CHANGE_NOTHING = frozenset(NEEDED)
+"""Operations that only hand out what allows a change."""
+
+FORM = b'--edge\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\nchanged\r\n--edge--\r\n'
+FORM_TYPE = "multipart/form-data; boundary=edge"
+
 LEFT_OUT: dict[Any, set[str]] = {
     ApiKey: {"last_used_at"},
     OutboxEntry: {"next_attempt_at"},
@@ -85,7 +98,7 @@ LEFT_OUT: dict[Any, set[str]] = {
 
 @dataclass(frozen=True)
 class Operation:
-    """One operation of the schema. `scope` is what a key needs for it; empty when any key will do."""
+    """One operation of the schema. `scope` is what a key needs for it; empty when any key will do, or none is asked for."""
 
     method: str
     path: str
@@ -98,20 +111,33 @@ class Operation:
 
     @property
     def scope(self) -> str:
-        return next(iter(self.described["security"][0]["apiKey"]), "")
+        return NEEDED.get(self.name) or next(
+            (scope for way in self.described["security"] for scope in way["apiKey"]), ""
+        )
+
+    @property
+    def keyed(self) -> bool:
+        """Whether it asks for a key. Where it does not, its address is the permission."""
+        return bool(self.described["security"])
 
     @property
     def reads(self) -> bool:
-        return self.method in {"GET", "HEAD"}
+        return self.method in {"GET", "HEAD"} or self.name in CHANGE_NOTHING
 
     def names(self, *names: str) -> set[str]:
         """Which of these names the query or the body of the operation has."""
         parameters = {parameter.get("name") for parameter in self._parameters("query")}
         return set(names) & (parameters | set(self._body_schema().get("properties", {})))
 
-    def ask(self, api: Api, world: World, *, named: dict[str, str] | None = None, **headers: str) -> Any:
-        """Send the operation, naming acme's things. `named` are values for fields of the query or the body."""
+    def ask(
+        self, api: Api, world: World, *, named: dict[str, str] | None = None, forged: bool = False, **headers: str
+    ) -> Any:
+        """Send the operation, naming acme's things. `named` are values for fields of the query or the body.
+
+        `forged` changes what stands in its path.
+        """
         values = {name: quote(str(self._value(world, name))) for name in _names(self._parameters("path"))}
+        values = {name: value[:-2] + value[:-3:-1] + "x" if forged else value for name, value in values.items()}
         query = {name: self._value(world, name) for name in _names(self._parameters("query"), required=True)}
         query |= QUERIES.get(self.name, {})
         sent = {name: self._value(world, name) for name in _names(self._parameters("header"), required=True)}
@@ -122,7 +148,8 @@ class Operation:
             )
         path = self.path.format(**values) + (f"?{urlencode(query)}" if query else "")
         chosen = {name.replace("_", "-"): value for name, value in headers.items()}
-        return api.request(self.method, path, body, headers={**sent, **chosen})
+        content_type = FORM_TYPE if body == FORM else ""
+        return api.request(self.method, path, body, content_type=content_type, headers={**sent, **chosen})
 
     def _parameters(self, place: str) -> list[dict[str, Any]]:
         return [one for one in self.described.get("parameters", []) if one.get("in") == place]
@@ -139,6 +166,8 @@ class Operation:
         content = self.described.get("requestBody", {}).get("content", {})
         if "application/json" in content:
             return {**self._filled(world, self._body_schema()), **BODIES.get(self.name, {})}
+        if "multipart/form-data" in content:
+            return FORM
         return b"changed" if content else None
 
     def _filled(self, world: World, schema: dict[str, Any]) -> dict[str, Any]:
@@ -194,6 +223,7 @@ def build_world(acme: Tenant, globex: Tenant, system: Tenant) -> World:
     lock_route(world.ids["locked"], reason=CANARY, until=None, cause=cause)
     world.ids["lock"] = lock_env("acme", "qa", reason=CANARY, until=None, cause=cause).pk
     _keep_secrets()
+    _presign(world)
     return world
 
 
@@ -204,8 +234,19 @@ def _keep_secrets() -> None:
     open_store("object_store", context).put("k1", [CANARY.encode()], content_type="text/plain")
 
 
+def _presign(world: World) -> None:
+    """Hand out a URL for each method, and let an upload wait to be registered."""
+    for method in ("GET", "PUT", "POST"):
+        asked = Api(world.owner).post("storage/objects/presign", {"key": "k1", "method": method}).json()
+        world.tokens[f"presigned_{method.lower()}"] = asked["url"].rpartition("/")[2]
+        if method == "PUT":
+            assert Client().generic("PUT", asked["url"], CANARY.encode()).status_code == 200
+
+
 def strangers(world: World, operation: Operation) -> dict[str, tuple[Api, dict[str, Any]]]:
     """Return who must be refused outright, by what they are: a client, and the options of its `ask`."""
+    if not operation.keyed:
+        return {"anybody with a forged address": (Api(""), {"forged": True})}
     tenant = {"X_Tenant_Id": "acme"}
     found: dict[str, tuple[Api, dict[str, Any]]] = {
         "another tenant that names acme": (_client(world.globex, TENANT_SCOPES), tenant),
@@ -223,8 +264,10 @@ def strangers(world: World, operation: Operation) -> dict[str, tuple[Api, dict[s
     return found
 
 
-def neighbours(world: World) -> dict[str, tuple[Api, dict[str, str]]]:
+def neighbours(world: World, operation: Operation) -> dict[str, tuple[Api, dict[str, str]]]:
     """Return who asks with a good key for itself, naming acme's ids of dev: a client, and its headers."""
+    if not operation.keyed:
+        return {}
     return {
         "another tenant": (_client(world.globex, TENANT_SCOPES), {}),
         "a key of prod, in prod": (_client(world.acme, TENANT_SCOPES, envs=["prod"]), {"X_Env": "prod"}),

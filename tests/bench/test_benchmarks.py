@@ -36,6 +36,11 @@ ROWS = {
             for operation in ("get", "put", "increment")
         ),
     ],
+    "gcs_objects": [
+        *("GCS put 1 KiB / SDK", "GCS get 1 KiB / SDK"),
+        *(f"GCS put 64 MiB / {way}" for way in ("request", "parts", "SHA-256")),
+        "GCS get 64 MiB / SDK",
+    ],
 }
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from django.core.management import CommandError
@@ -27,7 +27,8 @@ from routing.operations.mirror import mirror_changes
 from routing.operations.registry import open_registry, registry_at
 from routing.operations.verification import verify_trail
 from routing.resolve import invalidate
-from storage.kinds.routing_registry_store import Entry
+from storage.errors import BackendUnavailable
+from storage.kinds.routing_registry_store import Entry, RoutingRegistryStore
 from storage.registry import BACKENDS
 from tests.api.test_every_backend import CONFIGS
 from tests.commands.transfers import actions, everything, plan, run
@@ -193,6 +194,31 @@ def test_what_only_this_database_has_stays_and_is_mirrored(deployment, wiped):
         run("pull", "--backend", "filesystem")
         assert Route.objects.filter(tenant="globex").exists()
         assert "tabular_store#globex#dev" in {entry.name for entry in open_registry().load_all()}
+
+
+def test_a_pull_that_broke_off_is_finished_by_the_next_as_if_it_had_not(deployment, wiped, monkeypatch):
+    with wiped():
+        create_tenant("acme", "Another name", "lab", CAUSE)
+        create_tenant("globex", "Globex", "lab", CAUSE)
+        create_route(draft("globex"), CAUSE)
+        for tier in range(30):  # as many rows as the lost trail had, and more
+            put_route(draft(config={"place": "elsewhere"}, tier=str(tier)), CAUSE)
+        with monkeypatch.context() as patch:
+            patch.setattr(RoutingRegistryStore, "load_all", away)
+            with pytest.raises(CommandError, match="is away"):
+                run("pull", "--backend", "filesystem")
+        assert plan("pull", "--backend", "filesystem")["counts"]["refused"] == 0
+        assert Route.objects.get(tenant="acme", resource_kind="tabular_store").config["place"] == "there"
+        assert Tenant.objects.get(pk="acme").name == "Acme"
+        assert "tabular_store#globex#dev" in {entry.name for entry in open_registry().load_all()}
+        assert actions(plan("pull")).keys() >= {"tabular_store in globex/dev"}
+        update_route(Route.objects.get(tenant="globex").pk, RouteUpdate(tier="newer"), CAUSE)
+        assert set(actions(plan("pull")).values()) == {"unchanged"}
+        assert Route.objects.get(tenant="globex").tier == "newer"
+
+
+def away(*_arguments: Any) -> NoReturn:
+    raise BackendUnavailable("The registry is away.")
 
 
 def test_a_pull_into_the_database_that_is_mirrored_changes_nothing(deployment):

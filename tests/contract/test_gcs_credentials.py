@@ -136,6 +136,22 @@ def test_a_plain_address_gets_no_credentials(settings, gcs_key):
     assert b"authorization: Bearer owner" in heard.result()
 
 
+def test_google_itself_is_asked_through_the_machine_s_proxy_and_a_named_endpoint_never(settings, gcs_key, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as pool:
+        heard = pool.submit(_heard, server)
+        monkeypatch.setenv("https_proxy", f"acme:pass@127.0.0.1:{server.getsockname()[1]}")
+        config = GcsConfig.model_validate({"bucket": "acme-data", "credentials_json": gcs_key.read_text()})
+        with closing(GcsBlobs(config, mode=SAAS, epoch=1)) as driver, pytest.raises(BackendUnavailable) as told:
+            driver.ping()
+    asked = heard.result().lower()
+    assert asked.startswith(b"connect storage.googleapis.com:443")
+    assert base64.b64encode(b"acme:pass").lower() in asked
+    assert "pass@" not in everything_said(told.value)
+    reaching = pytest.raises(BackendUnavailable, match="reached")
+    with opened(settings, "https://localhost:9", gcs_key.read_text()) as driver, reaching:
+        driver.ping()
+
+
 def _heard(server: socket.socket) -> bytes:
     """What the first caller says, who gets no answer."""
     connection, _ = server.accept()

@@ -36,6 +36,7 @@ from tests.contract.gcs_lab import (
     guarded,
     large,
 )
+from tests.contract.presigned_http import use
 from tests.stack.fixtures import GcsBucket
 
 backend = BACKEND
@@ -208,6 +209,11 @@ class TestObjects:
         assert blobs.copy("packed", "copied").size == len(packed)
         assert bucket.get_blob(f"{HOME}copied").content_encoding is None
         assert read(blobs, "copied") == packed
+
+    def test_a_presigned_download_is_an_attachment_of_the_object_s_type(self, blobs):
+        put(blobs, "page", b"<b>", content_type="text/html")
+        answer = use(blobs.presign("page", Grant("GET", 60)))
+        assert (answer.headers["content-disposition"], answer.headers["content-type"]) == ("attachment", "text/html")
 
     def test_what_another_program_stored_is_read_and_has_no_checksum(self, blobs, bucket):
         foreign = bucket.blob(f"{HOME}foreign")

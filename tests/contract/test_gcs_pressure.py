@@ -2,6 +2,8 @@
 
 import hashlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -29,10 +31,12 @@ from tests.contract.gcs_lab import (
     START,
     Control,
     controlled,
+    driver_at,
     gcs_driver,
     guarded,
     large,
 )
+from tests.stack.fault_proxy import fault_proxy
 from tests.stack.fixtures import GcsBucket
 
 backend = BACKEND
@@ -126,6 +130,22 @@ def test_a_write_that_was_overtaken_while_its_answer_was_lost_is_told_as_unknown
     with pytest.raises(BackendUnavailable, match="may have happened"):
         put(blobs, "k", b"mine")
     assert read(blobs, "k") == b"other"
+
+
+@pytest.mark.line(123)
+def test_a_last_part_whose_answer_is_lost_before_the_service_goes_away_may_have_happened(gcs_bucket, settings, blobs):
+    digest = hashlib.sha256(LARGE).hexdigest()
+    with fault_proxy(gcs_bucket.address) as proxy, closing(driver_at(gcs_bucket, proxy.address)) as driver:
+        through = guarded(driver)
+        put(through, "k")
+        with ThreadPoolExecutor(1) as pool:
+            proxy.drop_response(once=1, skip=3)
+            writing = pool.submit(large, through, sha256=digest)
+            proxy.wait_for_events()
+            proxy.refuse()
+            with pytest.raises(BackendUnavailable, match="may have happened"):
+                writing.result()
+    assert blobs.head("large").sha256 == digest
 
 
 @pytest.mark.parametrize("announced", [None, hashlib.sha256(LARGE).hexdigest()])

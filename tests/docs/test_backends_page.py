@@ -17,6 +17,8 @@ BACKENDS = {
     "Firestore": "firestore",
     "Cosmos DB": "cosmos",
     "Azure Blob Storage": "azure_blob",
+    "Google Cloud Storage": "gcs",
+    "Amazon S3": "s3",
 }
 
 

@@ -1,12 +1,16 @@
 """Control-plane events reach both streams, once each, whatever fails on the way."""
 
 import threading
+from dataclasses import replace
 
 import pytest
 from django.db import transaction
 
+from northstar.errors import InvalidRequest
+from routing.admission import CONFIG_BYTES, NOTES_CHARACTERS, TIER_CHARACTERS
 from routing.changes import RouteUpdate, create_route, delete_route, update_route
 from routing.models import OutboxEntry, RouteChange
+from routing.operations.mirror import mirror_changes
 from routing.operations.relay import Relay, relay_outbox
 from routing.resolve import snapshot
 from routing.signals import route_changed
@@ -79,6 +83,21 @@ def test_an_entry_that_failed_is_not_tried_at_every_turn(acme):
     assert set(OutboxEntry.objects.values_list("attempts", flat=True)) == {1}
 
 
+def test_relay_and_changes_write_no_rows_in_bulk_so_that_they_never_wait_in_a_circle(acme):
+    route = create_route(draft(), CAUSE)
+    for tier in ("x", "y", "z"):
+        update_route(route.pk, RouteUpdate(tier=tier), CAUSE)
+    mine = OutboxEntry.objects.filter(tenant_id="acme").order_by("id")
+    later = list(mine.values())[1:]
+    for _ in range(2):
+        relay_outbox()
+    update_route(route.pk, RouteUpdate(tier="again"), CAUSE)
+    assert list(mine.values())[1:-1] == later
+    assert mine[0].next_attempt_at > later[-1]["next_attempt_at"]  # the first is tried again at once
+    relay_outbox()
+    assert list(mine.values_list("attempts", flat=True)) == [2, 0, 0, 0, 0]
+
+
 def test_the_route_that_was_missing_brings_the_waiting_events_at_once_and_in_order(acme, system):
     stream_route("t_system")
     route = create_route(draft(), CAUSE)
@@ -112,6 +131,33 @@ def test_an_event_delivered_but_not_marked_appears_once(streams):
     OutboxEntry.objects.update(delivered_at=None)
     relay_outbox()
     assert len(events("acme", "tenant_timeline")) == before
+
+
+@pytest.mark.parametrize("character", ["\U0001f600", '"', "\x01"])
+def test_the_longest_texts_that_a_change_may_hold_fit_into_its_event_and_into_the_registry(streams, character):
+    create_route(draft("t_system", "routing_registry_store", backend_type="filesystem", config={}), CAUSE)
+    longest = character * NOTES_CHARACTERS
+    cause = replace(CAUSE, rationale=longest)
+    secret = "s" * (CONFIG_BYTES - 100)
+    route = create_route(draft(config={"place": "here", "password": secret}, cost_notes=longest), cause)
+    update_route(route.pk, RouteUpdate(config={"place": "there"}, cost_notes=longest[1:]), cause)
+    assert (relay_outbox().waiting, mirror_changes().waiting) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    "too_long",
+    [
+        {"tier": "t" * (TIER_CHARACTERS + 1)},
+        {"cost_notes": "n" * (NOTES_CHARACTERS + 1)},
+        {"config": {"place": "here", "password": "s" * CONFIG_BYTES}},
+    ],
+)
+def test_what_no_event_or_registry_could_hold_is_refused_before_it_holds_up_all_others(acme, too_long):
+    with pytest.raises(InvalidRequest, match="too large") as refused:
+        create_route(draft(**too_long), CAUSE)
+    assert [error.field for error in refused.value.errors] == [next(iter(too_long))]
+    with pytest.raises(InvalidRequest, match="rationale"):
+        create_route(draft(), replace(CAUSE, rationale="r" * 20_000))
 
 
 def test_a_limit_leaves_the_rest_for_the_next_turn(streams):

@@ -344,7 +344,8 @@ def test_kinds_tell_backends_schemas_and_limits(ours, initech, caller):
     assert backends["vault"]["limits"]["ordered_scan"] is True
     assert (backends["firestore"]["available"], backends["filesystem"]["allowed"]) == (True, True)
     blobs = {backend["backend_type"]: backend for backend in kinds["object_store"]["backends"]}
-    assert (blobs["gcs"]["available"], blobs["gcs"]["config_schema"]) == (False, None)
+    assert (blobs["gcs"]["available"], blobs["gcs"]["config_schema"]["required"]) == (True, ["bucket"])
+    assert "s3" not in backends
     paying = caller("initech").get("/api/v1/routing/kinds").json()["items"]
     assert not [b for kind in paying for b in kind["backends"] if b["backend_type"] == "filesystem" and b["allowed"]]
 

@@ -68,6 +68,18 @@ def test_switching_takes_its_own_scope(acme, route, api):
     assert code(writer.post("routing/locks", {"reason": "x"})) == (403, "FORBIDDEN")
 
 
+def test_without_the_scope_to_switch_no_requests_are_led_elsewhere_by_a_project_or_by_disabling(acme, ours, route, api):
+    writer = api(acme, scopes=["routes:read", "routes:write"])
+    projects = {"resource_kind": "tabular_store", **BANK, "project_id": "p1"}
+    assert code(writer.post("routing/routes", projects)) == (403, "FORBIDDEN")
+    assert code(writer.patch(one(route), {"enabled": False})) == (403, "FORBIDDEN")
+    alone = writer.post("routing/routes", {**projects, "resource_kind": "event_stream"})
+    assert alone.status_code == 201  # nobody served this project before
+    made = ours.post("routing/routes", {**projects, "enabled": False})
+    assert code(writer.patch(f"routing/routes/{made.json()['id']}", {"enabled": True})) == (403, "FORBIDDEN")
+    assert ours.patch(one(route), {"enabled": False}).status_code == 200
+
+
 def test_a_locked_route_answers_423_until_it_is_unlocked(ours, route):
     until = instant_text(datetime.now(UTC) + timedelta(days=1))
     lock = ours.post(one(route, "lock"), {"reason": "audit", "until": until})

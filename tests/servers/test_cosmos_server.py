@@ -169,7 +169,9 @@ def test_requests_are_counted_by_kind(cosmos: Lab):
     cosmos.control("DELETE", "counters")
     cosmos.items.upsert_item({"id": "one", "pk": "acme"})
     cosmos.items.patch_item("one", "acme", [{"op": "incr", "path": "/n", "value": 1}])
-    assert cosmos.control("GET", "counters") == {"upsert": 1, "patch": 1}
+    counted = cosmos.control("GET", "counters")
+    counted.pop("account.read", None)  # the SDK looks at the account whenever it likes
+    assert counted == {"upsert": 1, "patch": 1}
 
 
 def test_the_sdk_waits_out_throttling(cosmos: Lab):

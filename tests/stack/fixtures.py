@@ -12,8 +12,6 @@ from urllib.request import Request, urlopen
 
 import pytest
 import redis
-from azure.core.exceptions import ResourceNotFoundError
-from azure.storage.blob import ContainerClient
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
@@ -298,6 +296,9 @@ def postgres_url(postgres: Server) -> Iterator[str]:
 @pytest.fixture
 def azure_container(azurite: Server) -> Iterator[AzureContainer]:
     """A container that is removed at the end, as far as it was made: Azurite keeps everything in its memory."""
+    from azure.core.exceptions import ResourceNotFoundError  # noqa: PLC0415 - only for tests of Azure
+    from azure.storage.blob import ContainerClient  # noqa: PLC0415
+
     place = AzureContainer(azurite.url, unique("test"))
     yield place
     url, named = f"{place.endpoint}/{place.account}", {"account_name": place.account, "account_key": place.key}
