@@ -215,7 +215,12 @@ class TestFiles:
         put(blobs, "dir/doc")
         opened = []
         real = local_files_folders._opened
-        monkeypatch.setattr(local_files_folders, "_opened", lambda fd, name: opened.append(name) or real(fd, name))
+
+        def recorded(fd, name):
+            opened.append(name)
+            return real(fd, name)
+
+        monkeypatch.setattr(local_files_folders, "_opened", recorded)
         assert blobs.list(prefix=prefix) == BlobPage((), (), None)
         assert not {b".", b".."}.intersection(opened)
 
