@@ -82,8 +82,7 @@ class PresignPost(IdempotentPost, ObjectsBase):
     """What signing a request is, at the earlier engines' address too."""
 
     def signed(self, asked: PresignIn) -> Response:
-        """Answer the request that was asked for. Raises Forbidden without the scope that it needs."""
-        self.credential.require("data:read" if asked.method == "GET" else "data:write")
+        """Answer the request that was asked for."""
         made = self.objects().presign(
             served_at=self.request.build_absolute_uri(reverse("presigned", args=["-"])).removesuffix("-"),
             **asked.model_dump(),
@@ -123,6 +122,12 @@ class PresignView(PresignPost, ObjectView):
 
     scopes: ClassVar[dict[str, str]] = {**ObjectView.scopes, "POST": ANY_KEY}
     conditions: ClassVar[Mapping[str, frozenset[str]]] = ObjectView.conditions
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Refuse a key without the scope that the request needs, also where an answer would only be repeated."""
+        super().initial(request, *args, **kwargs)
+        if request.method == "POST":
+            self.credential.require("data:read" if self.body(PresignIn).method == "GET" else "data:write")
 
     @extend_schema(operation_id="presign_object", request=PresignIn, responses={200: PresignOut})
     def post(self, request: Request, key: str) -> Response:  # noqa: ARG002

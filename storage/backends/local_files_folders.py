@@ -91,7 +91,12 @@ class Folder:
         os.close(self._fd)
 
     def below(self, names: Sequence[bytes], *, create: bool = False) -> "Folder":
-        """Open the folder at the end of `names`. Raises FileNotFoundError, or NotADirectoryError for a file or link."""
+        """Open the folder at the end of `names`, which never leads upwards.
+
+        Raises FileNotFoundError, or NotADirectoryError for a file or link.
+        """
+        if {b".", b".."}.intersection(names):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         fd = os.dup(self._fd)
         try:
             for name in names:

@@ -9,12 +9,11 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
-from northstar.errors import NorthstarError
 from storage.backends.s3_service import S3Bucket
 from storage.errors import BackendRejected, BackendUnavailable
 
 DOWN_SECONDS: Final = 10.0
-"""A region that did not serve is asked last for so long: not every read shall wait for its deadline."""
+"""A region that did not answer is asked last for so long: not every read shall wait for its deadline."""
 
 T = TypeVar("T")
 
@@ -42,14 +41,14 @@ class Regions:
             try:
                 found = call(bucket)
             except BackendUnavailable as error:
-                self._note_down(bucket, error)
+                self._note_down(bucket)
                 if bucket is self.home:
                     failed = type(error)(error.detail, fix=error.fix)  # its own traceback would hold an open answer
                 continue
             except BackendRejected as error:
                 if bucket is self.home:
                     raise
-                self._note_down(bucket, error)  # `ping` tells its operator; a reader asks the next one
+                logger.warning("The replica of S3 in %s refuses: %s", bucket.region, error.detail)
                 continue
             if bucket is self.home:
                 return found, None
@@ -63,6 +62,6 @@ class Regions:
         now = time.monotonic()
         return sorted((self.home, *self.replicas), key=lambda bucket: self._down_until.get(bucket.region, now) > now)
 
-    def _note_down(self, bucket: S3Bucket, error: NorthstarError) -> None:
+    def _note_down(self, bucket: S3Bucket) -> None:
         self._down_until[bucket.region] = time.monotonic() + DOWN_SECONDS
-        logger.warning("S3 in %s does not serve; reads go to the route's other regions: %s", bucket.region, error.code)
+        logger.warning("S3 in %s does not answer; reads go to the route's other regions.", bucket.region)

@@ -83,6 +83,16 @@ class TestAsking:
         assert (part.status_code, part.getvalue()) == (206, b"012")
         assert use(asked, **{"If-None-Match": got["ETag"]}).status_code == 304
 
+    def test_an_answer_is_not_repeated_to_a_key_that_could_not_have_asked_for_it(self, acme_api, acme, api):
+        reader, writer = api(acme, scopes=["data:read"]), api(acme, scopes=["data:write"])
+        for method, one, other in (("PUT", writer, reader), ("GET", reader, writer)):
+            asked = {"key": "doc", "method": method}
+            first, again, theirs = (
+                by.post(PRESIGN, asked, headers={"Idempotency-Key": f"once-{method}"}) for by in (one, one, other)
+            )
+            assert (first.status_code, again.json()) == (200, first.json())
+            assert (theirs.status_code, "url" in theirs.json()) == (403, False)
+
     def test_reading_needs_data_read_and_uploading_data_write(self, acme_api, acme, api):
         reader, writer = api(acme, scopes=["data:read"]), api(acme, scopes=["data:write"])
         assert reader.post(PRESIGN, {"key": "a", "method": "GET"}).status_code == 200

@@ -16,12 +16,13 @@ import pytest
 
 from northstar.errors import ForbiddenBackendClass
 from northstar.modes import LAB, SELLABLE_MODES
+from storage.backends import local_files_folders
 from storage.backends.filesystem_config import FilesystemConfig
 from storage.backends.local_files import LocalBlobs
 from storage.backends.local_files_folders import translated
 from storage.backends.local_files_scope import ScopeFolder
 from storage.blob_guard import GuardedBlobs
-from storage.blobs import BlobRef
+from storage.blobs import BlobPage, BlobRef
 from storage.errors import BackendRejected, BackendUnavailable
 from storage.guard import ServedBy
 from storage.keys import Scope
@@ -205,6 +206,23 @@ class TestFiles:
             put(blobs, key, b"written")
             assert read(blobs, key) == b"written"
         assert [(path.name, path.read_bytes()) for path in outside.iterdir()] == [("passwd", b"secret")]
+
+    @pytest.mark.line(109)
+    @pytest.mark.parametrize(
+        "prefix", ["../", "../../", "../" * 20, "dir/../../../", "./", "../../../globex/dev/_/blobs/"]
+    )
+    def test_a_prefix_leads_nowhere_but_into_the_scope(self, blobs, monkeypatch, prefix):
+        put(blobs, "dir/doc")
+        opened = []
+        real = local_files_folders._opened
+
+        def recorded(fd, name):
+            opened.append(name)
+            return real(fd, name)
+
+        monkeypatch.setattr(local_files_folders, "_opened", recorded)
+        assert blobs.list(prefix=prefix) == BlobPage((), (), None)
+        assert not {b".", b".."}.intersection(opened)
 
     @pytest.mark.line(109)
     @pytest.mark.parametrize("name", [".", "..", "../..", "../../.."])
