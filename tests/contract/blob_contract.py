@@ -200,7 +200,11 @@ class BlobKeyContract:
         assert keys_of(blobs, prefix=key) == [key]
 
     @pytest.mark.line(10, 16)
-    @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(
+        max_examples=60,
+        deadline=None,
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors],
+    )
     @given(
         st.dictionaries(
             st.text(
