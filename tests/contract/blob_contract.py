@@ -203,10 +203,7 @@ class BlobKeyContract:
     @settings(
         max_examples=60,
         deadline=None,
-        suppress_health_check=[
-            HealthCheck.function_scoped_fixture,
-            HealthCheck.differing_executors,
-        ],  # one suite, many drivers
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors],
     )
     @given(
         st.dictionaries(

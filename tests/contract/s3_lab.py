@@ -8,6 +8,7 @@ from storage.backends.s3_config import S3Config
 from storage.blob_guard import GuardedBlobs
 from storage.guard import ServedBy
 from storage.keys import Scope
+from tests.contract.blob_contract import OpenBlobs
 from tests.stack.fixtures import AwsAccount, unique
 
 
@@ -58,3 +59,15 @@ def guarded(
     """The driver inside a scope."""
     served_by = ServedBy(1, 1, "s3")
     return GuardedBlobs(driver, scope=Scope(tenant, env, project, surface), served_by=served_by, kind="object_store")
+
+
+def opener(lab: S3Lab) -> OpenBlobs:
+    """Prepare the bucket, and return what opens a scope's objects in it, each time through a driver of its own."""
+    lab.prepared()
+
+    def open_them(
+        tenant: str = "acme", env: str = "dev", project: str | None = None, surface: str = "_"
+    ) -> GuardedBlobs:
+        return guarded(lab.driver(), tenant, env, project, surface)
+
+    return open_them

@@ -4,23 +4,17 @@ from collections.abc import Iterator
 
 import pytest
 
-from storage.blob_guard import GuardedBlobs
 from tests.contract.blob_contract import OpenBlobs
 from tests.contract.blob_contract_presigned import BlobPresignedContract
 from tests.contract.blob_contract_uploads import BlobUploadContract
-from tests.contract.s3_lab import S3Lab, guarded
+from tests.contract.s3_lab import S3Lab, opener
 from tests.stack.fixtures import AwsAccount
 
 
 @pytest.fixture
 def open_blobs(strict_aws_account: AwsAccount, settings) -> Iterator[OpenBlobs]:
     lab = S3Lab(strict_aws_account, settings)
-    lab.prepared()
-
-    def open_them(tenant="acme", env="dev", project=None, surface="_") -> GuardedBlobs:
-        return guarded(lab.driver(), tenant, env, project, surface)
-
-    yield open_them
+    yield opener(lab)
     lab.close()
 
 
