@@ -16,6 +16,7 @@ from typing import cast
 from tests.servers.gcs_accounts import Accounts
 from tests.servers.gcs_batch import error_response
 from tests.servers.gcs_bodies import Disconnected
+from tests.servers.gcs_clock import http_date
 from tests.servers.gcs_control import control
 from tests.servers.gcs_errors import GcsError
 from tests.servers.gcs_requests import Request, Response
@@ -82,7 +83,7 @@ class Handler(BaseHTTPRequestHandler):
             response.headers["content-length"] = str(response.length)
         for name, value in response.headers.items():
             self.send_header(name, value.encode().decode("latin-1"))
-        self.send_header("date", self.date_time_string())
+        self.send_header("date", http_date(cast("GcsServer", self.server).service.clock.now()))
         self.end_headers()
         if self.command != "HEAD" and response.status not in BODILESS:
             self.wfile.write(response.data)
