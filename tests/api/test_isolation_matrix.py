@@ -6,7 +6,6 @@ import pytest
 
 from tests.api.isolation_cast import (
     BODIES,
-    BY_BODY,
     CANARY,
     Operation,
     World,
@@ -50,8 +49,9 @@ def test_an_operation_serves_its_owner_and_shows_or_changes_nothing_for_anybody_
 
 @pytest.mark.parametrize("operation", KEYLESS, ids=[operation.name for operation in KEYLESS])
 def test_without_a_ticket_of_ours_no_key_opens_what_a_presigned_request_does(operation, world, lab):
+    everybody = (Api(""), Api(world.owner), operator(world))
     before = memory(lab)
-    for who in (Api(""), Api(world.owner), operator(world)):
+    for who in everybody:
         answer = operation.ask(who, world)
         assert answer.status_code in {400, 401, 403, 404}
         assert CANARY.encode() not in told(answer)
