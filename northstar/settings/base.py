@@ -142,17 +142,12 @@ def database(address: str) -> dict[str, Any]:
 DATABASES = {"default": database(env.str("DATABASE_URL", default=""))}
 
 
-CACHE_SECONDS = 2.0
-"""For Redis to answer a call: requests wait for it."""
-
-
 def shared_cache(address: str) -> dict[str, Any]:
     """Return Django's settings for a Redis URL; without one, the cache is each process's own."""
     if not address:
         return {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
-    # A cache that is away, or silent, is a miss, and is logged; /readyz tells.
-    options = {"IGNORE_EXCEPTIONS": True, "SOCKET_CONNECT_TIMEOUT": CACHE_SECONDS, "SOCKET_TIMEOUT": CACHE_SECONDS}
-    return {"BACKEND": "django_redis.cache.RedisCache", "LOCATION": address, "OPTIONS": options}
+    # A cache that is away is a miss, and is logged; /readyz tells.
+    return {"BACKEND": "django_redis.cache.RedisCache", "LOCATION": address, "OPTIONS": {"IGNORE_EXCEPTIONS": True}}
 
 
 DJANGO_REDIS_LOG_IGNORED_EXCEPTIONS = True
