@@ -70,7 +70,8 @@ def test_only_prune_removes_what_is_not_here(registry):
 @pytest.mark.parametrize("arguments", [(), ("--prune",)])
 def test_a_route_that_is_made_and_mirrored_during_a_push_stays_there(registry, monkeypatch, arguments):
     counts()
-    save_many, made = RoutingRegistryStore.save_many, []
+    save_many = RoutingRegistryStore.save_many
+    made: list[Route] = []
 
     def interrupted(self, entries):
         news = save_many(self, entries)
