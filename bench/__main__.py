@@ -25,6 +25,7 @@ BENCHMARKS: Final = {
     "listings": "bench.listings",
     "objects": "bench.objects",
     "propagation": "bench.propagation",
+    "audit": "bench.audit",
     "clouds": "bench.clouds",
     "cloud_objects": "bench.cloud_objects",
     "azure_blobs": "bench.azure_blobs",

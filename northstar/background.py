@@ -4,7 +4,6 @@ import logging
 import os
 import random
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from multiprocessing.util import Finalize
 from time import monotonic
@@ -14,8 +13,8 @@ from django.conf import settings
 from django.db import Error as DatabaseFailure
 from django.db import connection
 
-from northstar.errors import NorthstarError
 from northstar.notices import notices
+from northstar.periodic import Periodic
 from northstar.propagation import hear_changes
 from routing.operations.health import probe_due_routes
 from routing.operations.processes import report_process, withdraw_process
@@ -34,48 +33,6 @@ SWEEP_WITHIN_SECONDS: Final = 3600.0
 """Processes that start together do not sweep together."""
 
 logger = logging.getLogger(__name__)
-
-
-class Periodic:
-    """A thread that does one job again and again, the first time after a while or at once.
-
-    A job that a failing database stops goes on later.
-    """
-
-    def __init__(self, name: str, job: Callable[[], object], seconds: float, *, first_after: float = 0.0) -> None:
-        self._job, self._seconds, self._first_after = job, seconds, first_after
-        self._stopping = threading.Event()
-        self._failing = False
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-
-    def start(self) -> None:
-        """Begin. It is started once."""
-        self._thread.start()
-
-    def ask_to_stop(self) -> None:
-        """Have it end after the job in hand."""
-        self._stopping.set()
-
-    def join(self, seconds: float) -> None:
-        """Wait for its end; what takes longer is left behind."""
-        self._thread.join(seconds)
-
-    def _run(self) -> None:
-        self._stopping.wait(self._first_after)
-        while not self._stopping.is_set():
-            self._once()
-            self._stopping.wait(self._seconds)
-
-    def _once(self) -> None:
-        try:
-            self._job()
-            self._failing = False
-        except (DatabaseFailure, NorthstarError) as error:
-            if not self._failing:  # once per outage
-                logger.warning("%s waits: %s", self._thread.name, error)
-            self._failing = True
-        finally:
-            connection.close()
 
 
 @dataclass

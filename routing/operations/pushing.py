@@ -1,12 +1,14 @@
 """Everything there is goes to the routing registry: the first time, after a repair, or because this database shall win."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
 from django.db import transaction
 
+from northstar.errors import AlreadyExists, VersionConflict
 from routing import audit
 from routing.audit import Cause
 from routing.entries import Subject, all_subjects
@@ -47,7 +49,7 @@ def push_registry(
         yield from _save(registry, _read(subjects))
     if prune:
         yield from _prune(registry)
-    _anchor(registry, trail, Anchor(state.audit_rows, state.audit_head))
+    _anchor(registry, Anchor(state.audit_rows, state.audit_head))
 
 
 def _pages(subjects: Iterator[Subject]) -> Iterator[Sequence[Subject]]:
@@ -66,11 +68,13 @@ def _save(registry: RoutingRegistryStore, entries: Sequence[Entry]) -> Iterator[
 
 
 def _prune(registry: RoutingRegistryStore) -> Iterator[Pushed]:
+    """Remove what is not here. What was made and mirrored after the beginning has a later number, and stays."""
+    number = audit.current().audit_rows
     known = {(entry.section, entry.name) for entry in _all_entries()}
     for section in SECTIONS:
         gone = [entry for entry in registry.load_all(section) if (section, entry.name) not in known]
-        number = audit.current().audit_rows
-        yield from _save(registry, [Entry(section, entry.name, number, None) for entry in gone])
+        removed = _save(registry, [Entry(section, entry.name, number, None) for entry in gone])
+        yield from (one for one in removed if one.news)
 
 
 def _all_entries() -> Iterator[Entry]:
@@ -78,8 +82,11 @@ def _all_entries() -> Iterator[Entry]:
         yield from (entry for entry in _read(subjects) if entry.data is not None)
 
 
-def _anchor(registry: RoutingRegistryStore, trail: Trail | None, newest: Anchor) -> None:
-    if trail is None:
-        registry.keep_trail(Trail(newest))
-    elif trail.newest.number < newest.number:
-        registry.keep_trail(trail.moved_on(newest))
+def _anchor(registry: RoutingRegistryStore, newest: Anchor) -> None:
+    """Anchor the trail as it was at the beginning, unless the relay has anchored it, or does so in this moment."""
+    trail = registry.trail()
+    with suppress(VersionConflict, AlreadyExists):
+        if trail is None:
+            registry.keep_trail(Trail(newest))
+        elif trail.newest.number < newest.number:
+            registry.keep_trail(trail.moved_on(newest))

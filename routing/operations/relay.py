@@ -1,20 +1,16 @@
 """The relay: it brings control-plane events from the outbox to their streams, and runs the registry's mirror beside them."""
 
-import logging
-import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Any, Final
 
-from django.db import Error as DatabaseFailure
-from django.db import connection
 from django.db.models import Min, QuerySet
 
 from northstar.context import RequestContext
 from northstar.errors import NorthstarError
 from northstar.modes import SYSTEM_TENANT
+from northstar.periodic import Periodic
 from routing.models import OutboxEntry
 from routing.operations.mirror import mirror_changes
 from routing.operations.pauses import pause_after
@@ -23,8 +19,6 @@ from routing.resolve import snapshot
 from routing.signals import route_changed
 from storage.kinds.events import NewEvent
 from storage.opening import open_store
-
-logger = logging.getLogger(__name__)
 
 EVENT_STREAM: Final = "event_stream"
 RELAY_ACTOR: Final = "system:relay"
@@ -122,70 +116,33 @@ def _context(entry: OutboxEntry) -> RequestContext:
     )
 
 
-class Worker:
-    """A thread that does one thing: at once after a change of this process, and every second for the others'."""
-
-    def __init__(self, name: str, work: Callable[[], Any]) -> None:
-        self._name = name
-        self._work = work
-        self._wake = threading.Event()
-        self._stopping = threading.Event()
-        self._failing = False
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-
-    def start(self) -> None:
-        """Begin. A worker is started once."""
-        route_changed.connect(self._on_change)
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Tell it to end after what it has in hand."""
-        route_changed.disconnect(self._on_change)
-        self._stopping.set()
-        self._wake.set()
-
-    def join(self) -> None:
-        """Wait for its end, for a while."""
-        self._thread.join(STOP_SECONDS)
-
-    def _on_change(self, **_signal: Any) -> None:
-        self._wake.set()
-
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            self._turn()
-            self._wake.wait(IDLE_SECONDS)
-            self._wake.clear()
-
-    def _turn(self) -> None:
-        try:
-            self._work()
-            self._failing = False
-        except (DatabaseFailure, NorthstarError) as error:
-            if not self._failing:  # once per outage, not once per second
-                logger.warning("The %s waits: %s", self._name, error)
-            self._failing = True
-        finally:
-            connection.close()
-
-
 class Relay:
-    """Relays what changed: events to their streams, rows to the routing registry. Neither waits for the other's backend."""
+    """Relays what changed: events to their streams, rows to the routing registry. Neither waits for the other's backend.
+
+    At once after a change of this process, and every second for the others'.
+    """
 
     def __init__(self) -> None:
-        self._workers = (Worker("outbox-relay", relay_outbox), Worker("registry-mirror", mirror_changes))
+        jobs = (("outbox-relay", relay_outbox), ("registry-mirror", mirror_changes))
+        self._workers = [Periodic(name, job, IDLE_SECONDS) for name, job in jobs]
 
     def start(self) -> None:
         """Begin relaying. A relay is started once."""
+        route_changed.connect(self._on_change)
         for worker in self._workers:
             worker.start()
 
     def stop(self) -> None:
         """End after what is in hand; what is not delivered waits for the next start."""
+        route_changed.disconnect(self._on_change)
         for worker in self._workers:
-            worker.stop()
+            worker.ask_to_stop()
         for worker in self._workers:
-            worker.join()
+            worker.join(STOP_SECONDS)
+
+    def _on_change(self, **_signal: Any) -> None:
+        for worker in self._workers:
+            worker.wake()
 
 
 def start_relay() -> Relay:

@@ -13,6 +13,7 @@ from typing import Any, Final
 from northstar.context import RequestContext
 from northstar.errors import AlreadyExists, Conflict, NorthstarError, VersionConflict
 from storage.documents import ABSENT, BulkPut, Document, Expect, Ref
+from storage.errors import BackendRejected
 from storage.guard import GuardedDocuments, ServedBy
 
 COLLECTION: Final = "routing_registry_store"
@@ -224,14 +225,29 @@ def _trail_fields(trail: Trail) -> dict[str, Any]:
 
 
 def _trail(document: Document) -> Trail:
-    fields = document.fields
+    """Read the trail's document. Raises BackendRejected for one that was damaged."""
+    try:
+        return _trail_of(document.fields, document.version)
+    except (KeyError, TypeError):
+        raise BackendRejected(
+            "The document of the trail in the routing registry was damaged.",
+            fix=f"Restore {HEAD} of the partition {TRAIL}, or let a route of t_system lead to an empty place.",
+        ) from None
+
+
+def _trail_of(fields: Mapping[str, Any], version: int) -> Trail:
     resumed = fields["resumed"]
     return Trail(
-        newest=Anchor(**fields["newest"]),
-        earlier=tuple(Anchor(**anchor) for anchor in fields["earlier"]),
-        resumed=resumed and Resumption(resumed["number"], resumed["kept"] and Anchor(**resumed["kept"]), resumed["at"]),
-        version=document.version,
+        newest=_anchor_of(fields["newest"]),
+        earlier=tuple(map(_anchor_of, fields["earlier"])),
+        resumed=resumed
+        and Resumption(resumed["number"], resumed["kept"] and _anchor_of(resumed["kept"]), resumed["at"]),
+        version=version,
     )
+
+
+def _anchor_of(fields: Mapping[str, Any]) -> Anchor:
+    return Anchor(fields["number"], fields["hash"])
 
 
 def _anchor_fields(anchor: Anchor) -> dict[str, Any]:

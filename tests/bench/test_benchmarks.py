@@ -19,6 +19,7 @@ ROWS = {
     "listings": ["list 100 at the end", "list 100 in the middle"],
     "objects": ["1 KiB PUT / same promise", "1 KiB PUT / write in place"],
     "propagation": ["known in 4 processes"],
+    "audit": ["verify trail / read it"],
     "cloud_objects": [
         *(f"S3 {operation} 1 KiB / {other}" for operation in ("put", "get") for other in ("SDK", "Django")),
         *("S3 put 64 MiB / one request", "S3 put 64 MiB / parts", "S3 get 64 MiB / SDK"),

@@ -7,10 +7,11 @@ from django.core.management import CommandError
 
 from routing.changes import create_route, create_tenant, set_alias
 from routing.models import Route, RouteChange
+from routing.operations import pushing
 from routing.operations.mirror import mirror_changes
 from routing.operations.registry import open_registry
 from routing.operations.verification import verify_trail
-from storage.kinds.routing_registry_store import Anchor, Entry, Trail
+from storage.kinds.routing_registry_store import Anchor, Entry, RoutingRegistryStore, Trail
 from storage.registry import BACKENDS
 from tests.commands.transfers import run
 from tests.conftest import CAUSE
@@ -64,6 +65,33 @@ def test_only_prune_removes_what_is_not_here(registry):
     assert "tabular_store#acme#dev" in names(registry)
     assert counts("--prune")["removed"] == 1
     assert names(registry) == {"routing_registry_store#t_system#dev"}
+
+
+@pytest.mark.parametrize("arguments", [(), ("--prune",)])
+def test_a_route_that_is_made_and_mirrored_during_a_push_stays_there(registry, monkeypatch, arguments):
+    counts()
+    save_many = RoutingRegistryStore.save_many
+    made: list[Route] = []
+
+    def interrupted(self, entries):
+        news = save_many(self, entries)
+        if not made and any(entry.section == "aliases" for entry in entries):
+            made.append(create_route(draft(env="new"), CAUSE))
+            mirror_changes()
+        return news
+
+    monkeypatch.setattr(RoutingRegistryStore, "save_many", interrupted)
+    known = pushing._all_entries
+
+    def afterwards():
+        yield from known()
+        made.append(create_route(draft(env="newer"), CAUSE))
+        mirror_changes()
+
+    monkeypatch.setattr(pushing, "_all_entries", afterwards)
+    assert counts(*arguments)["removed"] == 0
+    mirror_changes()
+    assert {f"tabular_store#acme#{route.env}" for route in made} <= names(registry)
 
 
 def test_a_registry_of_another_database_is_refused_unless_taken_over(registry):

@@ -2,11 +2,14 @@
 
 import json
 import re
+import socket
+import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from django.contrib.staticfiles import finders
+from django.core.cache import caches
 from django.core.management import call_command
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
@@ -191,6 +194,16 @@ def test_an_unready_process_says_what_is_wrong(db, monkeypatch):
     monkeypatch.setattr(snapshots, "age", lambda: 1e6)
     answer = Client().get("/readyz")
     assert (answer.status_code, answer.json()["checks"]["snapshot"]["ok"]) == (503, False)
+
+
+def test_a_redis_that_takes_connections_and_is_silent_holds_no_request_for_long(settings):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        settings.CACHES = {"default": shared_cache(f"redis://127.0.0.1:{silent.getsockname()[1]}/0")}
+        got: list[object] = []
+        asking = threading.Thread(target=lambda: got.append(caches["default"].get("name", "missing")), daemon=True)
+        asking.start()
+        asking.join(60)
+        assert got == ["missing"]
 
 
 def test_a_redis_that_is_away_is_told_and_takes_no_process_out_of_service(db, settings):

@@ -52,12 +52,12 @@ def test_each_kind_of_refused_write_is_recorded_with_who_what_and_why(acme, glob
 
 
 def test_reads_mistakes_and_strangers_leave_nothing(acme, api):
-    ours = api(acme, scopes=["routes:write"])
+    ours, known = api(acme, scopes=["routes:write"]), token(acme)
     for answer in (
         ours.get(ROUTES),
         ours.post(ROUTES, {**ASKED, "config": {}}),
         Api("ns_nobody").post(ROUTES, ASKED),
-        Api(token(acme)[:-1] + "0").delete(f"{ROUTES}/1"),
+        Api(known[:-1] + ("1" if known.endswith("0") else "0")).delete(f"{ROUTES}/1"),
     ):
         assert answer.status_code in {400, 401, 403}
     assert denials() == []

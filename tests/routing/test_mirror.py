@@ -15,10 +15,12 @@ from routing.changes import (
 from routing.entries import RouteData, data_of
 from routing.keys import issue_key
 from routing.models import Route, RouteChange
-from routing.operations.mirror import mirror_changes
+from routing.operations.mirror import mirror_changes, mirror_state
 from routing.operations.registry import open_registry
 from routing.operations.relay_state import relay_state
-from storage.kinds.routing_registry_store import ALIASES, TENANTS, Anchor
+from routing.operations.verification import verify_trail
+from storage.documents import Ref
+from storage.kinds.routing_registry_store import ALIASES, COLLECTION, HEAD, TENANTS, TRAIL, Anchor
 from tests.routing.conftest import CAUSE, draft
 from tests.routing.vault import CANARY
 
@@ -158,3 +160,12 @@ def test_a_registry_of_another_database_is_never_written_over(registry):
     (state, *_) = relay_state()
     assert state.last_error.startswith("CONFLICT: The routing registry mirrors another audit trail")
     assert (mirrored(), open_registry().trail().newest.number) == (before, 700)
+
+
+@pytest.mark.parametrize("damaged", [{}, {"newest": {"number": 1}, "earlier": [], "resumed": None}, {"newest": 7}])
+def test_a_damaged_trail_of_the_registry_is_told_and_ends_no_thread(registry, damaged):
+    open_registry()._documents.put(Ref(COLLECTION, (TRAIL,), HEAD), damaged)
+    create_route(draft(), CAUSE)
+    assert mirror_changes().waiting == 1
+    assert "was damaged" in mirror_state().last_error
+    assert "was damaged" in verify_trail().reason

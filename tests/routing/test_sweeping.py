@@ -11,7 +11,7 @@ from django.core.cache import cache
 from django.core.management import CommandError, call_command
 from django.test import Client
 
-from northstar.background import Periodic
+from northstar.periodic import Periodic
 from routing.admission import RouteDraft
 from routing.changes import create_route
 from routing.models import Route
