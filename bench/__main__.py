@@ -25,7 +25,7 @@ BENCHMARKS: Final = {
     "listings": "bench.listings",
     "objects": "bench.objects",
     "clouds": "bench.clouds",
-    "cloud_objects": "bench.cloud_objects",
+    "s3_objects": "bench.s3_objects",
 }
 """Modules with a `run(home, size)` that returns the table's rows; imported when Django stands."""
 

@@ -18,9 +18,10 @@ ROWS = {
     "appends": ["append, 32 writers", "append, 1 writer"],
     "listings": ["list 100 at the end", "list 100 in the middle"],
     "objects": ["1 KiB PUT / same promise", "1 KiB PUT / write in place"],
-    "cloud_objects": [
+    "s3_objects": [
         *(f"S3 {operation} 1 KiB / {other}" for operation in ("put", "get") for other in ("SDK", "Django")),
-        *("S3 put 64 MiB / one request", "S3 put 64 MiB / parts", "S3 get 64 MiB / SDK"),
+        *(f"S3 put 64 MiB / {way}" for way in ("one request", "parts", "promise")),
+        "S3 get 64 MiB / SDK",
     ],
     "clouds": [
         *("DynamoDB get", "DynamoDB put", "DynamoDB put / same"),
