@@ -27,7 +27,7 @@ BENCHMARKS: Final = {
     "propagation": "bench.propagation",
     "audit": "bench.audit",
     "clouds": "bench.clouds",
-    "cloud_objects": "bench.cloud_objects",
+    "s3_objects": "bench.s3_objects",
     "azure_blobs": "bench.azure_blobs",
     "gcs_objects": "bench.gcs_objects",
 }

@@ -20,9 +20,10 @@ ROWS = {
     "objects": ["1 KiB PUT / same promise", "1 KiB PUT / write in place"],
     "propagation": ["known in 4 processes"],
     "audit": ["verify trail / read it"],
-    "cloud_objects": [
+    "s3_objects": [
         *(f"S3 {operation} 1 KiB / {other}" for operation in ("put", "get") for other in ("SDK", "Django")),
-        *("S3 put 64 MiB / one request", "S3 put 64 MiB / parts", "S3 get 64 MiB / SDK"),
+        *(f"S3 put 64 MiB / {way}" for way in ("one request", "parts", "promise")),
+        "S3 get 64 MiB / SDK",
     ],
     "azure_blobs": [
         *("Azure 1 KiB put", "Azure 1 KiB get"),
