@@ -154,6 +154,8 @@ def test_a_lock_stops_at_its_end_by_itself(route):
     ],
 )
 def test_a_lock_that_makes_no_sense_locks(route, damage):
+    if connection.vendor == "postgresql" and damage in {"until = 'next Friday'", "created_at = 'never'"}:
+        pytest.skip("PostgreSQL stores no text in the place of a time")
     until = datetime.now(UTC) + timedelta(days=1)
     lock = lock_route(route.pk, reason="audit", until=until, cause=CAUSE)
     with connection.cursor() as cursor:
