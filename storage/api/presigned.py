@@ -78,8 +78,11 @@ class UploadOut(BaseModel):
     content_type: str
 
 
-class PresignPost(IdempotentPost, ObjectsBase):
-    """What signing a request is, at the earlier engines' address too."""
+class PresignPost(ObjectsBase):
+    """What signing a request is, at the earlier engines' address too.
+
+    It creates nothing, so no answer is remembered under an Idempotency-Key: a URL is a permission, and none is kept here.
+    """
 
     def signed(self, asked: PresignIn) -> Response:
         """Answer the request that was asked for."""
@@ -123,16 +126,12 @@ class PresignView(PresignPost, ObjectView):
     scopes: ClassVar[dict[str, str]] = {**ObjectView.scopes, "POST": ANY_KEY}
     conditions: ClassVar[Mapping[str, frozenset[str]]] = ObjectView.conditions
 
-    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        """Refuse a key without the scope that the request needs, also where an answer would only be repeated."""
-        super().initial(request, *args, **kwargs)
-        if request.method == "POST":
-            self.credential.require("data:read" if self.body(PresignIn).method == "GET" else "data:write")
-
     @extend_schema(operation_id="presign_object", request=PresignIn, responses={200: PresignOut})
     def post(self, request: Request, key: str) -> Response:  # noqa: ARG002
         """Sign a request that reads or uploads one object without an API key; reading needs data:read, else data:write."""
-        return self.signed(self.body(PresignIn))
+        asked = self.body(PresignIn)
+        self.credential.require("data:read" if asked.method == "GET" else "data:write")
+        return self.signed(asked)
 
 
 @extend_schema_view(**_NO_SCHEMA)

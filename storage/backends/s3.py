@@ -14,7 +14,7 @@ from storage.backends.s3_errors import BeyondTheEnd, BucketMissing, ConditionFai
 from storage.backends.s3_http import S3Http
 from storage.backends.s3_listing import page_of
 from storage.backends.s3_objects import info_of
-from storage.backends.s3_parts import size_of_parts
+from storage.backends.s3_parts import MOST_BYTES, size_of_parts
 from storage.backends.s3_presigning import presigned
 from storage.backends.s3_puts import put_parts, put_staged, put_whole
 from storage.backends.s3_reading import Chunks, opened, range_header, span_of
@@ -49,7 +49,9 @@ class S3Blobs:
     """The blob contract over one bucket. Raises BackendUnavailable for everything once it is closed."""
 
     Config: ClassVar[type[S3Config]] = S3Config
-    limits: ClassVar[BlobLimits] = BlobLimits(exact_put_time=False, version_per_write=False, presign_pins_size=False)
+    limits: ClassVar[BlobLimits] = BlobLimits(
+        object_bytes=MOST_BYTES, exact_put_time=False, version_per_write=False, presign_pins_size=False
+    )
     """A form is held to its size while it arrives, a PUT is not."""
 
     def __init__(self, config: S3Config, *, mode: str, epoch: int) -> None:  # noqa: ARG002 - all drivers are built so

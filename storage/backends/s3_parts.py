@@ -22,10 +22,16 @@ MOST_PARTS: Final = 10_000
 """Of one upload ("Amazon S3 multipart upload limits")."""
 _STEADY_PARTS: Final = 5_000
 _STEP_PARTS: Final = 500
-_LARGEST_PART: Final = 4 * 1024 * MIB
-"""S3 takes 5 GiB."""
+_LARGEST_PART: Final = 32 * MIB
+"""S3 takes 5 GiB, but no put may hold more in memory than three of these."""
 
 logger = logging.getLogger(__name__)
+
+
+MOST_BYTES: Final = (_STEADY_PARTS * PART_BYTES + _STEP_PARTS * 2 * PART_BYTES) + (
+    MOST_PARTS - _STEADY_PARTS - _STEP_PARTS
+) * _LARGEST_PART
+"""What 10,000 parts hold as they grow: 187 GiB."""
 
 
 def size_of_parts(size: int | None) -> int:
@@ -34,7 +40,7 @@ def size_of_parts(size: int | None) -> int:
 
 
 def grown(number: int) -> int:
-    """Return how large a part must be at least, the first being 1: so that 10,000 hold 5 TiB that nobody announced.
+    """Return how large a part must be at least, the first being 1: so that 10,000 hold MOST_BYTES that nobody announced.
 
     40 GB go by in parts of the first size.
     """

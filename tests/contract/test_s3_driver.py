@@ -11,7 +11,7 @@ import pytest
 
 from northstar.errors import InvalidRequest, VersionConflict
 from storage.backends.s3 import S3Blobs
-from storage.backends.s3_parts import MIB, MOST_PARTS, PART_BYTES, grown, size_of_parts
+from storage.backends.s3_parts import MIB, MOST_BYTES, MOST_PARTS, PART_BYTES, grown, size_of_parts
 from storage.blob_guard import GuardedBlobs
 from storage.blobs import ABSENT, Area, RangeRequest
 from storage.errors import BackendRejected, ChecksumMismatch, InvalidKey
@@ -162,13 +162,13 @@ def test_a_large_body_of_known_checksum_goes_straight_to_its_key(s3, blobs, faul
     assert faults.count("/staging/") == 5  # begun, two parts, completed, removed
 
 
-@pytest.mark.parametrize("size", [None, 0, 1, PART_BYTES, 80 * 1024 * MIB, 85 * 1024 * MIB, 5 * 1024**4])
+@pytest.mark.parametrize("size", [None, 0, 1, PART_BYTES, 80 * 1024 * MIB, 85 * 1024 * MIB, MOST_BYTES])
 def test_ten_thousand_parts_hold_any_object(size):
     announced = size_of_parts(size)
-    most = size or 5 * 1024**4
+    most = size or MOST_BYTES
     assert sum(max(announced, grown(number)) for number in range(1, MOST_PARTS + 1)) >= most
-    assert PART_BYTES <= announced <= 5 * 1024**3
-    assert grown(MOST_PARTS) <= 5 * 1024**3
+    assert PART_BYTES <= announced <= 32 * MIB
+    assert grown(MOST_PARTS) == 32 * MIB
     assert [grown(number) for number in (1, 5000, 5001)] == [PART_BYTES, PART_BYTES, 2 * PART_BYTES]
 
 
