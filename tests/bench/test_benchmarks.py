@@ -20,7 +20,7 @@ ROWS = {
     "objects": ["1 KiB PUT / same promise", "1 KiB PUT / write in place"],
     "s3_objects": [
         *(f"S3 {operation} 1 KiB / {other}" for operation in ("put", "get") for other in ("SDK", "Django")),
-        *(f"S3 put 64 MiB / {way}" for way in ("one request", "parts", "promise")),
+        *(f"S3 put 64 MiB / {way}" for way in ("single", "parts", "promise")),
         "S3 get 64 MiB / SDK",
     ],
     "clouds": [
