@@ -158,7 +158,7 @@ def s3() -> Iterator[ObjectService]:
                 "get": lambda: django.open("django").read(),
             },
             sdk_large={
-                "one request": lambda: client.put_object(Bucket=BUCKET, Key="bare-large", Body=LARGE),
+                "single": lambda: client.put_object(Bucket=BUCKET, Key="bare-large", Body=LARGE),
                 "parts": lambda: client.upload_fileobj(io.BytesIO(LARGE), BUCKET, "bare-large"),
                 "promise": lambda: _kept_promise(client),
             },

@@ -76,6 +76,7 @@ class Connections:
         self._through = urlsplit(proxy) if proxy else None
         self._context = _tls() if self._to.scheme == "https" else None
         self._kept: deque[tuple[HTTPConnection, float]] = deque()
+        self._closed = False
 
     def send(
         self, method: str, target: str, headers: Mapping[str, str], body: bytes = b"", *, seconds: float
@@ -100,13 +101,14 @@ class Connections:
 
     def keep(self, connection: HTTPConnection) -> None:
         """Take back a connection whose answer was read to the end."""
-        if len(self._kept) < MOST_CONNECTIONS:
+        if len(self._kept) < MOST_CONNECTIONS and not self._closed:
             self._kept.append((connection, time.monotonic()))
         else:
             connection.close()
 
     def close(self) -> None:
-        """Close those that are not in use."""
+        """Close those that are not in use; the others go when they are not needed any more."""
+        self._closed = True
         while self._kept:
             self._kept.pop()[0].close()
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from xml.etree import ElementTree as ET
 
 from storage.backends.aws_errors import THROTTLED, access_refusal, is_safe_to_show
@@ -30,6 +30,15 @@ _MOVED: Final = frozenset({301, 307})
 _WRONG_REGION: Final = frozenset(
     {"AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "PermanentRedirect", "TemporaryRedirect"}
 )
+
+
+class Place(Protocol):
+    """Which bucket was asked for, and where."""
+
+    @property
+    def bucket(self) -> str: ...
+    @property
+    def region(self) -> str: ...
 
 
 class NotThere(Exception):
@@ -80,9 +89,9 @@ class Refusal:
     message: str
     headers: Mapping[str, str]
 
-    def raised(self, bucket: str) -> Exception:
+    def raised(self, place: Place) -> Exception:
         """Return what to raise, with the SDK's own form of the refusal as its cause."""
-        told = _told(self, bucket)
+        told = _told(self, place)
         cause = self._as_the_sdk_has_it()
         told.__cause__ = cause if is_safe_to_show(cause) else None
         told.__suppress_context__ = True
@@ -111,8 +120,8 @@ def refusal_in(operation: str, status: int, headers: Mapping[str, str], body: by
     return Refusal(operation, status if root.tag == "Error" else 0, code, message, headers)
 
 
-def _told(refusal: Refusal, bucket: str) -> Exception:
-    code, status = refusal.code, refusal.status
+def _told(refusal: Refusal, place: Place) -> Exception:
+    code, status, bucket = refusal.code, refusal.status, place.bucket
     simple = _BY_STATUS.get(status) or _BY_CODE.get(code)
     if simple is not None:
         return simple()
@@ -126,7 +135,7 @@ def _told(refusal: Refusal, bucket: str) -> Exception:
         return UploadGone("The upload was removed before it ended.")
     if status == 404:
         return NotThere()
-    return _unavailable(code, status) or _refusal(refusal, bucket)
+    return _unavailable(code, status) or _refusal(refusal, place)
 
 
 def _unavailable(code: str, status: int) -> Exception | None:
@@ -141,10 +150,12 @@ def _unavailable(code: str, status: int) -> Exception | None:
     return None
 
 
-def _refusal(refusal: Refusal, bucket: str) -> Exception:
+def _refusal(refusal: Refusal, place: Place) -> Exception:
+    bucket = place.bucket
     code = refusal.code or ("AccessDenied" if refusal.status == 403 else "")
     home = refusal.headers.get(_REGION_HEADER)
-    if refusal.status in _MOVED or code in _WRONG_REGION:
+    elsewhere = home not in {None, place.region} and not refusal.code  # HEAD has no body to say so
+    if refusal.status in _MOVED or code in _WRONG_REGION or elsewhere:
         return BackendRejected(
             f"The bucket {bucket} lies in another region" + (f": {home}." if home else "."),
             fix=f"Set the route's region to {home}." if home else "Correct the route's region.",

@@ -49,7 +49,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What S3 answered, whole; the names of headers have no case."""
+    """What S3 answered, whole; the names of headers are in lower case."""
 
     headers: Mapping[str, str]
     body: bytes
@@ -160,7 +160,7 @@ class S3Http:
         if incoming.status not in _SUCCESS:
             body = incoming.read(_REFUSAL_BYTES)
             incoming.close()
-            raise refusal_in(request.operation, incoming.status, incoming.headers, body).raised(self.bucket)
+            raise refusal_in(request.operation, incoming.status, incoming.headers, body).raised(self)
         if "x-amz-request-id" not in incoming.headers:
             incoming.close()
             raise not_of_s3()

@@ -204,7 +204,7 @@ class S3Bucket:
                 raise not_of_s3() from None
         if root.tag == "Error":
             with of_request(request):
-                raise refusal_in(request.operation, 500, answer.headers, answer.body).raised(self.name)
+                raise refusal_in(request.operation, 500, answer.headers, answer.body).raised(self.http)
         return root
 
 

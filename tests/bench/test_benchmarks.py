@@ -22,7 +22,7 @@ ROWS = {
     "audit": ["verify trail / read it"],
     "s3_objects": [
         *(f"S3 {operation} 1 KiB / {other}" for operation in ("put", "get") for other in ("SDK", "Django")),
-        *(f"S3 put 64 MiB / {way}" for way in ("one request", "parts", "promise")),
+        *(f"S3 put 64 MiB / {way}" for way in ("single", "parts", "promise")),
         "S3 get 64 MiB / SDK",
     ],
     "azure_blobs": [

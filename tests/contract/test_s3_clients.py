@@ -2,12 +2,19 @@
 
 import logging
 import os
+import ssl
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from threading import Thread
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from storage.backends.aws_sessions import Sessions
 from storage.backends.s3 import S3Blobs
@@ -215,3 +222,37 @@ def test_closing_early_frees_the_connection_and_reading_on_is_no_error(s3):
     chunks.close()
     assert list(chunks) == []
     assert len(read(blobs, "k")) == 3_000_000
+
+
+@pytest.fixture
+def tls(tmp_path) -> Iterator[tuple[int, Path]]:
+    """A server behind TLS with a certificate of its own for `localhost`; yields its port and the certificate."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    path, pem = tmp_path / "certificate.pem", serialization.Encoding.PEM
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    (tmp_path / "both.pem").write_bytes(certificate.public_bytes(pem) + private)
+    path.write_bytes(certificate.public_bytes(pem))
+    server = HTTPServer(("localhost", 0), Page)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "both.pem")
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    Thread(target=server.serve_forever, args=(0.01,)).start()
+    yield server.server_port, path
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_certificate_must_be_trusted_here(s3, tls, monkeypatch):
+    port, certificate = tls
+    with pytest.raises(BackendRejected, match="certificate is not trusted"):
+        s3.driver(f"https://localhost:{port}").ping()
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate))
+    with pytest.raises(BackendUnavailable, match="not S3"):  # now it is asked, and it is none
+        s3.driver(f"https://localhost:{port}").ping()

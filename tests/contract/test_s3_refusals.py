@@ -77,7 +77,8 @@ def test_a_refusal_says_what_to_do_and_is_not_repeated(blobs, faults, status, co
 
 
 @pytest.mark.parametrize(
-    ("status", "code"), [(301, "PermanentRedirect"), (400, "AuthorizationHeaderMalformed"), (301, "")]
+    ("status", "code"),
+    [(301, "PermanentRedirect"), (400, "AuthorizationHeaderMalformed"), (301, ""), (400, ""), (403, "")],
 )
 def test_a_bucket_in_another_region_is_told_with_its_region(blobs, faults, status, code):
     faults.answer("HEAD", status, code, x_amz_bucket_region="eu-west-1")
