@@ -7,7 +7,6 @@ from typing import Final
 
 BAR_WIDTH: Final = 100.0
 COLUMN_STEP: Final = 20
-COLUMN_WIDTH: Final = 14
 COLUMNS_HEIGHT: Final = 64
 
 

@@ -46,14 +46,6 @@ class Layout:
         return self.prefix + _tenant_path(tenant, env)
 
 
-def is_upload(name: str, above: str) -> bool:
-    """Whether a name that begins with `above` (of a tenant and env) is that of an upload, in whichever project and surface."""
-    parts = name.removeprefix(above).split("/")
-    while parts[0] in {"projects", "surfaces"} and len(parts) > 2:
-        parts = parts[2:]
-    return parts[0] == Area.UPLOADS
-
-
 def upload_homes(above: str, folders: Callable[[str], Iterable[str]]) -> Iterator[str]:
     """Yield what the names of uploads begin with, in each project and surface of a tenant and env whose names begin with `above`.
 
