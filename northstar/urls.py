@@ -3,6 +3,8 @@
 from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
 
+from analytics.api import urls as analytics
+from media.api import urls as media
 from northstar.health import healthz, readyz
 from northstar.metrics import metrics
 from northstar.second_factor import urls as second_factor
@@ -10,6 +12,7 @@ from northstar.views import ContextView, DocsView, SchemaView
 from routing.admin_site import site
 from routing.api import legacy_urls as legacy_routes
 from routing.api import urls as routes
+from rules.api import urls as rules
 from storage.api import legacy_documents, legacy_objects, objects, presigned, streams, tables
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -32,6 +35,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
                 *tables.urlpatterns,
                 *presigned.urlpatterns,
                 *objects.urlpatterns,
+                *analytics.urlpatterns,
+                *media.urlpatterns,
+                *rules.urlpatterns,
             ]
         ),
     ),

@@ -62,6 +62,9 @@ FORMAT_MODULE_PATH = ["northstar.formats"]
 INSTALLED_APPS = [
     "northstar",
     "routing",
+    "analytics",
+    "media",
+    "rules",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",

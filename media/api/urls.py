@@ -1,0 +1,5 @@
+"""Every address of media below /api/v1."""
+
+from django.urls import URLPattern
+
+urlpatterns: list[URLPattern] = []
