@@ -52,7 +52,7 @@ def store_over(kind: str, context: RequestContext, adapter: Adapter, served_by: 
     guarded = GuardedDocuments if definition.primitive == DOCUMENTS else GuardedBlobs
     store = guarded(
         adapter.driver,
-        scope=Scope.of(context),
+        scope=Scope(context.tenant_id, context.env) if definition.tenant_wide else Scope.of(context),
         served_by=served_by,
         kind=kind,
         secrets=adapter.secrets,

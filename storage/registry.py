@@ -40,6 +40,7 @@ class Kind:
     """A resource kind. `needs` are the limits that a driver must declare at least, checked when a route is saved.
 
     `of_system`: it keeps what Northstar itself needs, so no tenant but `t_system` has use for a route.
+    `tenant_wide`: its scope is the tenant's environment; projects it parts itself, so that all that a user has is found together.
     """
 
     title: str
@@ -47,6 +48,7 @@ class Kind:
     path: str
     needs: dict[str, Any] = field(default_factory=dict)
     of_system: bool = False
+    tenant_wide: bool = False
 
 
 BACKENDS: Final[dict[str, Backend]] = {
@@ -98,6 +100,19 @@ KINDS: Final[dict[str, Kind]] = {
         DOCUMENTS,
         "storage.kinds.event_stream.EventStream",
         {"ordered_scan": True, "strong_reads": True, "atomic_operations": 50},
+    ),
+    "memory_store": Kind(
+        "Memory store",
+        DOCUMENTS,
+        "storage.kinds.memory_store.MemoryStore",
+        {
+            "ordered_scan": True,
+            "strong_reads": True,
+            "exact_expiry": True,
+            "bounded_increment": True,
+            "atomic_operations": 50,
+        },
+        tenant_wide=True,
     ),
     "object_store": Kind(
         "Object store", BLOBS, "storage.kinds.object_store.ObjectStore", {"conditional_writes": True, "ranges": True}
