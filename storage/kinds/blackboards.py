@@ -53,7 +53,7 @@ class Blackboards:
 
     def __init__(self, documents: GuardedDocuments, place: Place) -> None:
         self._documents = documents
-        self._place = place
+        self.place = place
 
     def put(
         self, key: str, data: Mapping[str, Any], *, expires_at: datetime | None = None, expect: Expect = ANY
@@ -63,9 +63,9 @@ class Blackboards:
         Raises AlreadyExists (expect=ABSENT) or VersionConflict, and InvalidValue for an expiry that is not in the future.
         """
         ref = self._ref(key)
-        mark_now_and_then(self._documents, self._place)
+        mark_now_and_then(self._documents, self.place)
         written = self._documents.put(ref, data, expect=expect, expires_at=expires_at)
-        return Blackboard(self._place, key, dict(data), written.version, written.updated_at, expires_at)
+        return Blackboard(self.place, key, dict(data), written.version, written.updated_at, expires_at)
 
     def get(self, key: str) -> Blackboard | None:
         """Return the blackboard, or None when it is missing or expired."""
@@ -90,16 +90,16 @@ class Blackboards:
         Raises CeilingReached, FloorReached or InvalidValue, and then nothing was changed.
         """
         ref = self._ref(key)
-        mark_now_and_then(self._documents, self._place)
+        mark_now_and_then(self._documents, self.place)
         return self._documents.increment(ref, deltas, ceilings=ceilings, floors=floors, operation_id=operation_id)
 
     def page(self, prefix: str = "", *, limit: int = 100, after: str | None = None) -> BlackboardPage:
         """Return up to `limit` (1 to 1000) blackboards whose keys start with `prefix`, strictly after the key `after`."""
         page = self._documents.scan(
             COLLECTION,
-            self._place.blackboards,
-            prefix=self._place.key(prefix),
-            after=None if after is None else self._place.key(after),
+            self.place.blackboards,
+            prefix=self.place.key(prefix),
+            after=None if after is None else self.place.key(after),
             limit=limit,
         )
         boards = tuple(map(self._board, page.documents))
@@ -107,12 +107,12 @@ class Blackboards:
 
     def every(self) -> Iterator[Blackboard]:
         """Yield every blackboard."""
-        return map(self._board, every(self._documents, COLLECTION, self._place.blackboards, prefix=self._place.key("")))
+        return map(self._board, every(self._documents, COLLECTION, self.place.blackboards, prefix=self.place.key("")))
 
     def _ref(self, key: str) -> Ref:
         check_text(key, what="key", max_bytes=KEY_BYTES)
-        return Ref(COLLECTION, self._place.blackboards, self._place.key(key))
+        return Ref(COLLECTION, self.place.blackboards, self.place.key(key))
 
     def _board(self, document: Document) -> Blackboard:
-        key = document.ref.key.removeprefix(self._place.key(""))
-        return Blackboard(self._place, key, document.fields, document.version, document.updated_at, document.expires_at)
+        key = document.ref.key.removeprefix(self.place.key(""))
+        return Blackboard(self.place, key, document.fields, document.version, document.updated_at, document.expires_at)

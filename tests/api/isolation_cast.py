@@ -5,7 +5,7 @@ An operation that nobody here knows how to ask fails its test: add what is missi
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -28,6 +28,7 @@ from routing.denials import ACCESS_DENIED
 from routing.keys import SCOPES, issue_key, revoke_key
 from routing.models import ApiKey, OutboxEntry, Route, RouteChange, SnapshotRevision, Tenant
 from storage.kinds.events import NewEvent
+from storage.kinds.sessions import NewMessage
 from storage.opening import open_store
 from tests.conftest import CAUSE, TENANT_SCOPES, Api, filesystem_routes
 
@@ -50,6 +51,7 @@ class World:
 
 FILLINGS: dict[str, Callable[[World, str], Any]] = {
     "backend_type": lambda _world, _operation: "filesystem",
+    "content": lambda _world, _operation: "changed",
     "data": lambda _world, _operation: {"n": 1},
     "deltas": lambda _world, _operation: {"n": 1},
     "key": lambda _world, _operation: "k1",
@@ -57,11 +59,14 @@ FILLINGS: dict[str, Callable[[World, str], Any]] = {
     "reason": lambda _world, _operation: "audit",
     "resource_kind": lambda _world, _operation: "tabular_store",
     "revision": lambda _world, _operation: 1,
+    "role": lambda _world, _operation: "user",
     "route_id": lambda world, operation: world.ids["locked" if operation == "routes_unlock" else "route"],
+    "session_id": lambda _world, _operation: "s1",
     "stream_id": lambda _world, _operation: "s1",
     "table": lambda _world, _operation: "t1",
     "token": lambda world, operation: world.tokens[operation],
     "type": lambda _world, _operation: "changed",
+    "user_id": lambda _world, _operation: "ada",
     "X-Key": lambda _world, _operation: "k1",
 }
 """What to send for a name, wherever it stands: path, query, header, body."""
@@ -229,9 +234,18 @@ def build_world(acme: Tenant, globex: Tenant, system: Tenant) -> World:
 
 def _keep_secrets() -> None:
     context = RequestContext(tenant_id="acme", env="dev", mode="lab")
+    _remember(context)
     open_store("event_stream", context).append("s1", [NewEvent("made", {"secret": CANARY})])
     open_store("tabular_store", context).upsert("t1", "k1", {"n": 1, "secret": CANARY})
     open_store("object_store", context).put("k1", [CANARY.encode()], content_type="text/plain")
+
+
+def _remember(context: RequestContext) -> None:
+    """Keep a session and a blackboard of nobody in particular, and of ada."""
+    for user_id in (None, "ada"):
+        memory = open_store("memory_store", replace(context, user_id=user_id))
+        memory.sessions.append("s1", [NewMessage("user", CANARY)])
+        memory.blackboards().put("k1", {"n": 1, "secret": CANARY})
 
 
 def _presign(world: World) -> None:
