@@ -4,7 +4,7 @@ Whoever meets a session half ended ends it. Each step is conditioned on the head
 or one that is slow, never touch the session that was begun after it under the same id.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -20,22 +20,35 @@ AT_ONCE: Final = ATOMIC_OPERATIONS - 1
 """Documents that go in one write: beside them it confirms the header."""
 
 
-def end_session(documents: GuardedDocuments, place: SessionPlace, header: Header) -> int | None:
-    """End the session with this header (version 0: what is left of one that has expired) and return how many messages went.
+@dataclass(slots=True)
+class Ending:
+    """An end under way: how many messages it has removed, and whether it came to its end before anybody else's did."""
 
-    None: somebody else has written the header since; nothing of theirs was touched.
+    messages: int = 0
+    whole: bool = False
+
+
+def end_session(documents: GuardedDocuments, place: SessionPlace, header: Header) -> Ending | None:
+    """End the session with this header (version 0: what is left of one that has expired).
+
+    None: somebody else has written the header since; nothing was touched. Else the session is absent from now on.
     """
     listed = documents.get(place.listed_ref)
+    ending = Ending()
     try:
         version = documents.put(place.header_ref, _state(DELETING), expect=header.version or ABSENT).version
-        version, gone = _remove_messages(documents, place, version)
+    except (AlreadyExists, VersionConflict):
+        return None
+    try:
+        version = _remove_messages(documents, place, version, ending)
         if listed is not None:
             unlist(documents, listed)
         expires_at = datetime.now(UTC) + MARKER_TIME
         documents.put(place.header_ref, _state(DELETED), expect=version, expires_at=expires_at)
-    except (AlreadyExists, VersionConflict):
-        return None
-    return gone
+        ending.whole = True
+    except VersionConflict:  # somebody has met the session half ended, and goes on with it
+        pass
+    return ending
 
 
 def forget_marker(documents: GuardedDocuments, place: SessionPlace) -> None:
@@ -48,19 +61,18 @@ def forget_marker(documents: GuardedDocuments, place: SessionPlace) -> None:
             return
 
 
-def _remove_messages(documents: GuardedDocuments, place: SessionPlace, version: int) -> tuple[int, int]:
-    """Remove everything but the header, and return the header's new version and how many messages went."""
-    gone = 0
+def _remove_messages(documents: GuardedDocuments, place: SessionPlace, version: int, ending: Ending) -> int:
+    """Remove everything but the header, count the messages, and return the header's new version."""
     while True:
         page = documents.scan(COLLECTION, place.partition, after=HEADER_KEY, limit=AT_ONCE)
         if not page.documents:
-            return version, gone
+            return version
         keys = [document.ref.key for document in page.documents]
         confirmed = Put(HEADER_KEY, _state(DELETING), expect=version)
         written = documents.write(COLLECTION, place.partition, [confirmed, *map(Delete, keys)])[0]
         assert isinstance(written, Written)
         version = written.version
-        gone += sum(key.startswith(MESSAGE_PREFIX) for key in keys)
+        ending.messages += sum(key.startswith(MESSAGE_PREFIX) for key in keys)
 
 
 def unlist(documents: GuardedDocuments, listed: Document) -> None:

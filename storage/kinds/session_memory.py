@@ -80,25 +80,33 @@ class Sessions:
         raise Conflict(f"The session {session_id!a} is being deleted and begun anew all the time.", fix="Retry.")
 
     def delete(self, session_id: str, *, expect: Expect = ANY) -> int | None:
-        """End the session and return how many messages went; None without one. Raises VersionConflict or Conflict.
+        """End the session and return how many messages went; None where nothing was. Raises VersionConflict or Conflict.
 
         It is absent at once, and everything of it is gone when this returns.
         """
-        place = self._at(session_id)
+        place, removed = self._at(session_id), None
         for attempt in range(ATTEMPTS):
-            document = self._documents.get(place.header_ref)
-            header = header_of(document) if document else None
-            if expect is not ANY and (header is None or not header.is_live or header.version != expect):
+            header = self._to_be_ended(place)
+            if removed is None and expect is not ANY and (header is None or header.version != expect):
                 raise VersionConflict("The session was written since, or is gone.", fix="Read it again.")
-            if header is None and self._documents.get(place.listed_ref):
-                header = new_header(datetime.now(UTC))  # it has expired: what it has left goes too
-            if header is None or header.state == DELETED:
-                return None
-            gone = end_session(self._documents, place, header)
-            if gone is not None:
-                return gone or (0 if header.is_live else None)
+            if header is None or (removed is not None and header.is_live):
+                return removed
+            ending = end_session(self._documents, place, header)
+            if ending is not None:
+                removed = (removed or 0) + ending.messages
+                if ending.whole:
+                    return removed
             pause_after_race(attempt)
         raise Conflict(f"The session {session_id!a} is too busy: {ATTEMPTS} races were lost.", fix="Retry.")
+
+    def _to_be_ended(self, place: SessionPlace) -> Header | None:
+        """Return the header of what is there to be ended: a session, or what is left of one; None where there is nothing."""
+        document = self._documents.get(place.header_ref)
+        if document is None:
+            listed = self._documents.get(place.listed_ref)
+            return new_header(datetime.now(UTC)) if listed else None  # it has expired: what it has left goes too
+        header = header_of(document)
+        return None if header.state == DELETED else header
 
     def erase_all(self) -> dict[str, int]:
         """End every session, expired ones too, and return how many messages each had. No marker of them stays."""
