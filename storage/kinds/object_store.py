@@ -13,6 +13,7 @@ from itertools import chain
 from typing import Final
 
 from northstar.context import RequestContext
+from storage.blob_files import GuardedFiles
 from storage.blob_guard import GuardedBlobs
 from storage.blobs import ABSENT, ANY, RECEIPT, Blob, BlobExpect, BlobInfo, BlobPage, RangeRequest, Swept
 from storage.errors import InvalidValue, NotFound
@@ -190,6 +191,10 @@ class ObjectStore:
         if content_type is not None:
             check_media_type(content_type)
         return _shown(register(self._blobs, key, upload_id, wanted=wanted, expect=expect, metadata=names))
+
+    def files(self) -> GuardedFiles:
+        """Return the objects as files of Django's: what `storage.django` is made of. Raises BackendNotImplemented."""
+        return self._blobs.files()
 
     def sweep(self, *, before: datetime, dry_run: bool = False) -> Swept:
         """Remove uploads that came before `before` and parts of writes that died before it, in the whole tenant and env.
