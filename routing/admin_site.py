@@ -186,9 +186,9 @@ def attempt_of(request: HttpRequest) -> Attempt:
     )
 
 
-def _page_place(page: Page) -> tuple[bool, str]:
-    """Sections by name, the common one first; pages in the order of their registration."""
-    return (page.section != STORES, page.section)
+def _page_place(page: Page) -> tuple[bool, str, str]:
+    """Sections by name, the common one first, and their pages by title."""
+    return (page.section != STORES, page.section, page.title)
 
 
 def _heading(section: str) -> dict[str, Any]:

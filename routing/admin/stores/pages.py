@@ -166,7 +166,7 @@ class StorePage:
         return TemplateResponse(request, f"admin/{template}.html", frame, status=status)
 
     def _filled(self, place: Place) -> PlaceForm:
-        return PlaceForm({"surface": place.surface_id, **place.query}, by_user=self.by_user)
+        return PlaceForm(place.query, by_user=self.by_user)
 
 
 def store_page(page: type[StorePage]) -> type[StorePage]:
