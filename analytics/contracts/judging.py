@@ -18,9 +18,10 @@ from analytics.contracts.compiled import CompiledContract
 from analytics.contracts.findings import Finding, Rewrite
 from analytics.contracts.known import known_contracts
 from analytics.contracts.model import Mode
-from analytics.contracts.parameters import UTM_FIELDS, click_ids
+from analytics.contracts.parameters import UTM_FIELD_SET, UTM_FIELDS, click_ids
+from analytics.contracts.quick import Known, Quick, Tags
 from analytics.contracts.store import global_context, is_global
-from analytics.contracts.urls import Parameter, ParsedUrl, host_of, parse_url
+from analytics.contracts.urls import ParsedUrl, host_of, parse_url
 from analytics.contracts.validating import Report, named, validate
 from northstar.context import RequestContext
 
@@ -34,6 +35,7 @@ REMEMBERED: Final = 20_000
 """Verdicts that a place's contracts keep; then they begin anew."""
 PLACES: Final = 1_000
 
+_NO_URL: Final = ParsedUrl("", "", (), (), ())
 _DECISIONS: Final[Mapping[str, Decision]] = {"quarantine": "quarantine", "block": "block"}
 """What a mode decides about a record with an error; the others accept it."""
 _CLICK_NAMES: Final = frozenset({*click_ids(), CLICK_IDS})
@@ -100,6 +102,7 @@ class Panel:
         self.shared: Final = shared
         self._contracts: Final[dict[str, CompiledContract]] = {**shared, **own}
         self._by_source: Final = _sources(self._contracts)
+        self._quick: Final = {platform: Quick(contract) for platform, contract in self._contracts.items()}
         self._verdicts: Final[dict[tuple[Any, ...], Verdict]] = {}
 
     def judge(self, fields: Mapping[str, Any]) -> Verdict:
@@ -119,30 +122,37 @@ class Panel:
         return verdict
 
     def _judge(self, fields: Mapping[str, Any]) -> Verdict:
-        utm = {name: value for name in UTM_FIELDS if isinstance(value := fields.get(name), str)}
-        found = dict(_clicks_in(fields))
-        url, referrer = _text(fields, LANDING_URL), _text(fields, REFERRER)
-        parsed = parse_url(url) if url else ParsedUrl("", "", (), (), ())
-        there = {parameter.name for parameter in parsed.parameters}
-        added = named({name: value for name, value in {**utm, **found}.items() if name not in there})
-        parsed = ParsedUrl(parsed.base, parsed.host, (*parsed.parameters, *added), parsed.findings, parsed.rewrites)
-        contract = self._chosen(_text(fields, AD_PLATFORM), parsed.parameters)
-        if contract is None or contract.contract.mode == "off":
+        url = _text(fields, LANDING_URL)
+        parsed = _with_fields(parse_url(url), fields) if url else None
+        tags = _tags(parsed) if parsed else _tags_of(fields)
+        contract = self._chosen(_text(fields, AD_PLATFORM), tags)
+        judged = contract is not None and contract.contract.mode != "off"
+        quick = self._quick[contract.contract.platform] if contract and judged else None
+        plain = parsed is None or not parsed.findings
+        if contract and quick and plain and (known := quick.known(tags)):
+            return _as_known(contract, tags, known)
+        parsed = parsed or ParsedUrl("", "", named({**tags.utm, **tags.clicks}), (), ())
+        referrer = _text(fields, REFERRER)
+        if contract is None or quick is None:
             return _unjudged(contract, parsed, referrer)
-        return _judged(contract, validate(contract, parsed, "landing", referrer=referrer))
+        report = validate(contract, parsed, "landing", referrer=referrer)
+        if plain and not report.rewrites:
+            quick.remember(tags, Known(report.channel, report.findings, report.valid))
+        return _judged(contract, report)
 
-    def _chosen(self, platform: str, parameters: Iterable[Parameter]) -> CompiledContract | None:
+    def _chosen(self, platform: str, tags: Tags) -> CompiledContract | None:
         """Return the contract that a record falls under."""
         if platform:
             return self._contracts.get(platform)
-        for parameter in parameters:
-            if parameter.name == "utm_source" and (found := self._by_source.get(parameter.value.strip().lower())):
-                return found
-        for parameter in parameters:
-            click = click_ids().get(parameter.name)
-            if click and click.proof == "paid" and click.platform in self._contracts:
-                return self._contracts[click.platform]
-        return None
+        source = tags.utm.get("utm_source")
+        found = self._by_source.get(source) or self._by_source.get(source.strip().lower()) if source else None
+        if found or not tags.clicks:
+            return found
+        known = (click_ids()[name] for name in tags.clicks)
+        return next(
+            (self._contracts[one.platform] for one in known if one.proof == "paid" and one.platform in self._contracts),
+            None,
+        )
 
 
 def _sources(contracts: Mapping[str, CompiledContract]) -> dict[str, CompiledContract]:
@@ -172,10 +182,42 @@ def _text(fields: Mapping[str, Any], name: str) -> str:
     return value if isinstance(value, str) else ""
 
 
+def _with_fields(parsed: ParsedUrl, fields: Mapping[str, Any]) -> ParsedUrl:
+    """Return what was read of a URL, with the fields that it does not have."""
+    there = {parameter.name for parameter in parsed.parameters}
+    given = {name: value for name in UTM_FIELDS if isinstance(value := fields.get(name), str)}
+    if not _CLICK_NAMES.isdisjoint(fields):
+        given |= _clicks_in(fields)
+    added = named({name: value for name, value in given.items() if name not in there})
+    return ParsedUrl(parsed.base, parsed.host, (*parsed.parameters, *added), parsed.findings, parsed.rewrites)
+
+
+def _tags(parsed: ParsedUrl) -> Tags:
+    """Return what was read of a URL as tags, the first of each."""
+    utm: dict[str, str] = {}
+    found: dict[str, str] = {}
+    for parameter in parsed.parameters:
+        if click := click_ids().get(parameter.name):
+            found.setdefault(click.parameter, parameter.value)
+        elif parameter.name in UTM_FIELD_SET:
+            utm.setdefault(parameter.name, parameter.value)
+    return Tags(utm, found, parsed.host)
+
+
+def _tags_of(fields: Mapping[str, Any]) -> Tags:
+    """Return a record's own fields as tags."""
+    get = fields.get
+    utm = {name: value for name in UTM_FIELDS if type(value := get(name)) is str}
+    if _CLICK_NAMES.isdisjoint(fields):
+        return Tags(utm, {}, "")
+    return Tags(utm, {click_ids()[name].parameter: value for name, value in _clicks_in(fields)}, "")
+
+
 def _clicks_in(fields: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     together = fields.get(CLICK_IDS)
     given = {**together, **fields} if isinstance(together, Mapping) else fields
-    return ((name, value) for name in click_ids() if isinstance(value := given.get(name), str) and value)
+    names = click_ids().keys() & given.keys()
+    return ((name, value) for name in sorted(names) if isinstance(value := given[name], str) and value)
 
 
 def _unjudged(contract: CompiledContract | None, parsed: ParsedUrl, referrer: str) -> Verdict:
@@ -201,11 +243,26 @@ def _unjudged(contract: CompiledContract | None, parsed: ParsedUrl, referrer: st
     )
 
 
+def _as_known(contract: CompiledContract, tags: Tags, known: Known) -> Verdict:
+    of, channel = contract.contract, known.channel
+    return Verdict(
+        of.contract_id,
+        of.version,
+        of.mode,
+        "accept" if known.valid else _DECISIONS.get(of.mode, "accept"),
+        known.findings,
+        channel.name,
+        channel.rule,
+        tags.utm,
+        (),
+        of.platform,
+        clicks.kept(contract, tags.clicks) if tags.clicks else None,
+    )
+
+
 def _judged(contract: CompiledContract, report: Report) -> Verdict:
     of = contract.contract
-    decision = _DECISIONS.get(of.mode, "accept")
-    if report.valid:
-        decision = "accept"
+    decision = "accept" if report.valid else _DECISIONS.get(of.mode, "accept")
     return Verdict(
         of.contract_id,
         of.version,

@@ -66,7 +66,7 @@ def macros_in(value: str) -> Iterator[Macro]:
             yield Macro(match[0], "{" * width, match[0][width:-width], "}" * width, match.start())
     if "_" in value:
         yield from _underscored(value)
-    if value in _bare_names():
+    if value in bare_names():
         yield Macro(value, "", value, "", 0)
 
 
@@ -159,7 +159,8 @@ def _underscored_names() -> Mapping[str, str]:
 
 
 @cache
-def _bare_names() -> frozenset[str]:
+def bare_names() -> frozenset[str]:
+    """Return the macros that are whole values, without delimiters."""
     bare = [dialect for dialect in dialects().values() if not dialect.opens]
     return frozenset(name for dialect in bare for name in (*dialect.names, *dialect.mistakes))
 
