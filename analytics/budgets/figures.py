@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from analytics.budgets.allowances import Allowance, allowance_of
 from analytics.budgets.names import counter_key
@@ -14,6 +15,8 @@ from analytics.budgets.rows import CounterTotals, Sums, read_sums
 from analytics.budgets.shelves import Level, budgets_in, implied_level, levels_of
 from analytics.budgets.windows import Window
 from northstar.context import RequestContext
+
+_MICROSECOND: Final = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,40 @@ class Figure:
         """The key of the counter in the table `budget`."""
         policy = self.level.policy
         return counter_key(policy.provider, policy.metric, self.window.key, self.level.user)
+
+
+LINEAR: Final = "linear: what was used so far, over the part of the window that has passed, for the whole window"
+LEAST_PART: Final = 10
+"""Percent of a window that must have passed: less says nothing of the rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What a calendar window will have used at its end, in micro-units, by the stated method."""
+
+    projected: int
+    limit: int | None
+    runs_out_at: datetime | None
+    method: str = LINEAR
+
+    @property
+    def exceeds(self) -> bool:
+        """Whether the limit will not last until the window's end."""
+        return self.runs_out_at is not None
+
+
+def forecast_of(figure: Figure, now: datetime | None = None) -> Forecast | None:
+    """Return the forecast for a calendar window that is on; None for other windows, and while too little of it has passed."""
+    moment, start, end = now or datetime.now(UTC), figure.window.start, figure.window.end
+    if figure.window.bucket is not None or start is None or end is None or not start <= moment < end:
+        return None
+    passed, whole = (moment - start) // _MICROSECOND, (end - start) // _MICROSECOND
+    if passed * 100 < whole * LEAST_PART:
+        return None
+    projected = figure.used * whole // passed
+    if figure.limit is None or projected <= figure.limit or figure.used > figure.limit:
+        return Forecast(projected, figure.limit, None)
+    return Forecast(projected, figure.limit, start + _MICROSECOND * (passed * figure.limit // figure.used))
 
 
 def read_figures(context: RequestContext, levels: Iterable[Level], at: datetime | None = None) -> list[Figure]:

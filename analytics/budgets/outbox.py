@@ -7,7 +7,7 @@ delivered twice is seen once.
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -29,6 +29,8 @@ from storage.opening import open_store
 AUDIT, EVENT = "audit", "event"
 STREAM: Final = "budgets"
 """The stream, of the tenant's environment, that alerts are appended to."""
+LETTERS_KEPT: Final = timedelta(days=30)
+"""For so long delivery is tried: a tenant may have no route for events at all."""
 ACTOR: Final = "system:budgets"
 
 logger = logging.getLogger(__name__)
@@ -51,7 +53,8 @@ class Letter:
 
     def put(self) -> Put:
         """Return the write that stores it."""
-        return Put(self.key, {"kind": self.kind, "content": dict(self.content), "at": self.at})
+        fields = {"kind": self.kind, "content": dict(self.content), "at": self.at}
+        return Put(self.key, fields, expires_at=self.at + LETTERS_KEPT)
 
 
 def letter(kind: str, content: Mapping[str, Any], letter_id: str = "") -> Letter:
