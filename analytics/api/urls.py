@@ -2,4 +2,6 @@
 
 from django.urls import URLPattern
 
-urlpatterns: list[URLPattern] = []
+from analytics.api import records
+
+urlpatterns: list[URLPattern] = [*records.urlpatterns]
