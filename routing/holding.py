@@ -2,7 +2,6 @@
 
 from northstar.context import RequestContext
 from northstar.errors import StrategyLocked
-from routing.resolve import snapshot
 
 
 def held_ingest(context: RequestContext) -> StrategyLocked | None:

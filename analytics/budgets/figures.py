@@ -12,7 +12,7 @@ from analytics.budgets.plans import Share
 from analytics.budgets.refusals import reset_of
 from analytics.budgets.rolling import live
 from analytics.budgets.rows import CounterTotals, Sums, read_sums
-from analytics.budgets.shelves import Level, budgets_in, implied_level, levels_of
+from analytics.budgets.shelves import Level, budgets_in, implied_level, levels_of, users_levels
 from analytics.budgets.windows import Window
 from northstar.context import RequestContext
 
@@ -116,9 +116,24 @@ def figures_for(context: RequestContext, provider: str, metric: str, at: datetim
 
 
 def all_figures(context: RequestContext, provider: str = "") -> list[Figure]:
-    """Return every budget that applies in the context, or those of one provider: by provider, metric, level."""
-    levels = [level for name, metric in budgets_in(context, provider) for level in levels_of(context, name, metric)]
-    return read_figures(context, levels)
+    """Return every budget that applies in the context, or those of one provider: by provider, metric, level.
+
+    Where the context names no user, a budget of each user stands there with nothing used.
+    """
+    levels, of_users = [], []
+    for name, metric in budgets_in(context, provider):
+        levels += levels_of(context, name, metric)
+        if context.user_id is None:
+            of_users += users_levels(context, name, metric)
+    figures = [*read_figures(context, levels), *map(unused, of_users)]
+    return sorted(figures, key=lambda one: (one.level.policy.provider, one.level.policy.metric, one.level.rank))
+
+
+def unused(level: Level) -> Figure:
+    """Return a budget of which nothing is used: what it says to a user who has used nothing."""
+    limit = level.policy.hard_limit
+    window = level.policy.rule.at(datetime.now(UTC))
+    return Figure(level, window, Allowance(limit, limit or 0), 0, 0, window.end)
 
 
 def figures_of(context: RequestContext, shares: Iterable[Share], totals: CounterTotals) -> tuple[Figure, ...]:

@@ -65,11 +65,18 @@ class Level:
     policy: Policy
     adjustments: tuple[Adjustment, ...] = ()
 
+    @property
+    def rank(self) -> int:
+        """0 for the outermost level."""
+        return LEVELS.index(self.name)
+
     def counter(self, window_key: str) -> str:
         """Return the key of the counter of one window."""
         return counter_key(self.policy.provider, self.policy.metric, window_key, self.user)
 
 
+_ANYBODY: Final = "_"
+"""No user is called so."""
 _EMPTY: Final = Shelf()
 _shelves: Final = Remembered[Shelf]()
 
@@ -96,6 +103,12 @@ def budgets_in(context: RequestContext, provider: str = "") -> list[tuple[str, s
         if provider in {"", policy.provider}
     }
     return sorted(found)
+
+
+def users_levels(context: RequestContext, provider: str, metric: str) -> list[Level]:
+    """Return the level of each user that has no budget of its own, without a user; empty where there is none."""
+    anybody = replace(context, user_id=_ANYBODY)
+    return [replace(one, user=None) for one in levels_of(anybody, provider, metric) if one.name == USER]
 
 
 def price_of(context: RequestContext, provider: str, metric: str, at: datetime) -> Price | None:

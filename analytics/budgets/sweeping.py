@@ -21,7 +21,7 @@ from analytics.budgets.outbox import ACTOR, deliver_all
 from analytics.budgets.places import Place, open_place
 from analytics.budgets.projects import projects_of
 from analytics.budgets.recovery import recover_due
-from analytics.budgets.shelves import budgets_in, levels_of
+from analytics.budgets.shelves import budgets_in, levels_of, users_levels
 from northstar.context import RequestContext
 from northstar.errors import NoRouteConfigured, NorthstarError
 from routing.resolve import snapshot
@@ -121,12 +121,10 @@ def _figures(context: RequestContext, place: Place) -> Iterator[Figure]:
 
 def _users(context: RequestContext, place: Place, provider: str, metric: str) -> list[str]:
     """The users that have a counter in the window that is on."""
-    somebody = replace(context, user_id="_")
-    for level in levels_of(somebody, provider, metric):
-        if level.name == USER:
-            window = level.policy.rule.at(datetime.now(UTC))
-            prefix = f"{counter_key(provider, metric, window.key)}:{USER}:"
-            return [record.key.removeprefix(prefix) for record in place.all(prefix)]
+    for level in users_levels(context, provider, metric):
+        window = level.policy.rule.at(datetime.now(UTC))
+        prefix = f"{counter_key(provider, metric, window.key)}:{USER}:"
+        return [record.key.removeprefix(prefix) for record in place.all(prefix)]
     return []
 
 
