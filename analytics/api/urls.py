@@ -2,4 +2,8 @@
 
 from django.urls import URLPattern
 
-urlpatterns: list[URLPattern] = []
+from analytics.api import contracts
+
+urlpatterns: list[URLPattern] = [
+    *contracts.urlpatterns,
+]
