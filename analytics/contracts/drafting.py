@@ -1,7 +1,7 @@
 """Making rules of the plain form: a template's values, and the names, or names and values, that are allowed beside them."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from analytics.contracts.macros import dialects, macros_in
 from analytics.contracts.model import AllowedValue, AttributionContract, FieldRule, Rules
@@ -29,7 +29,7 @@ def plain_rules(
     Raises InvalidRequest for names that are no utm fields.
     """
     base = parent.rules if parent else _shipped(platform)
-    fields = _template(template)
+    fields = template_fields(template)
     beside = _allowed(allowed)
     rules = {field: _of_template(field, text, base) for field, text in fields.items()}
     rules |= {field: _beside(field, values, base) for field, values in beside.items() if field not in rules}
@@ -44,13 +44,30 @@ def plain_rules(
     )
 
 
+def inherited(rules: Rules, parent: Rules) -> Rules:
+    """Return rules with what they leave out as in the parent.
+
+    Fields, cross-field rules, click ids and severities are taken over one by one, by their names, the rest as a whole.
+    """
+    said = rules.model_fields_set
+    merged: dict[str, Any] = {name: getattr(parent, name) for name in Rules.model_fields if name not in said}
+    for name, key in (("fields", "field"), ("cross_fields", "id"), ("click_ids", "parameter")):
+        if name in said:
+            by_name = {getattr(one, key): one for one in (*getattr(parent, name), *getattr(rules, name))}
+            merged[name] = tuple(by_name.values())
+    if "severities" in said:
+        merged["severities"] = {**parent.severities, **rules.severities}
+    return rules.model_copy(update=merged)
+
+
 def _shipped(platform: str) -> Rules:
     if platform in {*ACTIVE, *DRAFTS}:
         return seed(platform).rules
     return Rules(dialect=dialects().get(platform))
 
 
-def _template(template: Mapping[str, str] | str) -> dict[str, str]:
+def template_fields(template: Mapping[str, str] | str) -> dict[str, str]:
+    """Return a template's values by field. Raises InvalidRequest for a name that is no utm field."""
     if isinstance(template, str):
         return {one.name: one.value for one in parse_url(template).parameters if one.name in UTM_FIELD_SET}
     return {_field(name, TEMPLATE): text for name, text in template.items()}

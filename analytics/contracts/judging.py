@@ -128,7 +128,7 @@ class Panel:
         contract = self._chosen(_text(fields, AD_PLATFORM), tags)
         judged = contract is not None and contract.contract.mode != "off"
         quick = self._quick[contract.contract.platform] if contract and judged else None
-        plain = parsed is None or not parsed.findings
+        plain = parsed is None or _is_whole(parsed, tags)
         if contract and quick and plain and (known := quick.known(tags)):
             return _as_known(contract, tags, known)
         parsed = parsed or ParsedUrl("", "", named({**tags.utm, **tags.clicks}), (), ())
@@ -202,6 +202,11 @@ def _tags(parsed: ParsedUrl) -> Tags:
         elif parameter.name in UTM_FIELD_SET:
             utm.setdefault(parameter.name, parameter.value)
     return Tags(utm, found, parsed.host)
+
+
+def _is_whole(parsed: ParsedUrl, tags: Tags) -> bool:
+    """Whether the tags say all that there is to a URL: nothing stands twice, and nothing was written wrongly."""
+    return not parsed.findings and len(parsed.parameters) == len(tags.utm) + len(tags.clicks)
 
 
 def _tags_of(fields: Mapping[str, Any]) -> Tags:

@@ -228,6 +228,16 @@ class Rules(Part):
         _refuse_twice("click_ids", [rule.parameter for rule in self.click_ids])
         return self
 
+    @property
+    def template(self) -> dict[str, str]:
+        """Return what the URL template has for each field that it fills."""
+        return {rule.field: text for rule in self.fields if (text := template_text(rule))}
+
+    @property
+    def allowed_fields(self) -> list[str]:
+        """Return the fields that may come beside those of the template."""
+        return [rule.field for rule in self.fields if rule.presence != "forbidden" and not template_text(rule)]
+
     def checksum(self) -> str:
         """Return the SHA-256 of the rules as canonical JSON: two versions of one checksum judge alike."""
         content = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
@@ -268,13 +278,13 @@ class AttributionContract(Part):
 
     @property
     def template(self) -> dict[str, str]:
-        """Return what the URL template has for each field that it fills."""
-        return {rule.field: text for rule in self.rules.fields if (text := template_text(rule))}
+        """As that of the rules."""
+        return self.rules.template
 
     @property
     def allowed_fields(self) -> list[str]:
-        """Return the fields that may come beside those of the template."""
-        return [rule.field for rule in self.rules.fields if rule.presence != "forbidden" and not template_text(rule)]
+        """As those of the rules."""
+        return self.rules.allowed_fields
 
     def applies_at(self, moment: datetime) -> bool:
         """Whether records of this moment are judged by it."""

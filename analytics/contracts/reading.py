@@ -4,20 +4,25 @@ from dataclasses import dataclass
 from typing import Literal
 
 from analytics.contracts.model import AttributionContract
-from analytics.contracts.store import ContractStore, Stored, global_context, is_global, open_contracts, try_contracts
+from analytics.contracts.store import ContractStore, global_context, is_global, open_contracts, try_contracts
 from northstar.context import RequestContext
 from northstar.errors import NotFound
+from storage.guard import ServedBy
 
 From = Literal["CLIENT", "GLOBAL"]
 
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """A contract, and whose it is. `revision` is the version of its row where it is the reader's own, else None."""
+    """A contract, whose it is, and which route answered.
+
+    `revision` is the version of the platform's row where that is the reader's own to change, else None.
+    """
 
     contract: AttributionContract
     resolved_from: From
     revision: int | None
+    served_by: ServedBy
 
 
 def contract_of(context: RequestContext, platform: str) -> Resolved:
@@ -27,7 +32,8 @@ def contract_of(context: RequestContext, platform: str) -> Resolved:
     `t_system` has the contract.
     """
     store = try_contracts(context)
-    own = _resolved(store.head(platform) if store else None, context)
+    stored = store.head(platform) if store else None
+    own = Resolved(stored.contract, whose(context), stored.revision, store.served_by) if store and stored else None
     if own and (own.contract.status == "active" or is_global(context)):
         return own
     shared = None if is_global(context) else _shared(context, platform)
@@ -49,20 +55,22 @@ def contracts_of(context: RequestContext) -> list[Resolved]:
     if store is None and shared is None:
         open_contracts(context)
     for one in shared.heads() if shared else []:
-        found[one.contract.platform] = Resolved(one.contract, "GLOBAL", None)
+        assert shared is not None
+        found[one.contract.platform] = Resolved(one.contract, "GLOBAL", None, shared.served_by)
     for one in store.heads() if store else []:
+        assert store is not None
         over = found.get(one.contract.platform)
         if one.contract.status == "active" or over is None or over.contract.status != "active":
-            found[one.contract.platform] = Resolved(one.contract, _whose(context), one.revision)
+            found[one.contract.platform] = Resolved(one.contract, whose(context), one.revision, store.served_by)
     return [found[platform] for platform in sorted(found)]
 
 
 def version_of(context: RequestContext, platform: str, version: str) -> Resolved:
     """Return one version: the tenant's own, else the GLOBAL one. Raises NotFound, DamagedContract, or as `open_store`."""
-    for store, whose in _stores(context):
+    for store, owner in _stores(context):
         stored = store.version(platform, version)
         if stored:
-            return Resolved(stored.contract, whose, None)
+            return Resolved(stored.contract, owner, None, store.served_by)
     raise NotFound(f"The contract of {platform!a} has no version {version}.")
 
 
@@ -73,16 +81,16 @@ def versions_of(
 
     Raises NotFound, DamagedContract, or as `open_store`.
     """
-    for store, whose in _stores(context):
+    for store, owner in _stores(context):
         found, following = store.versions(platform, limit=limit, after=after)
         if found or after is not None or store.head(platform):
-            return [Resolved(one.contract, whose, None) for one in found], following
+            return [Resolved(one.contract, owner, None, store.served_by) for one in found], following
     raise NotFound(f"There is no attribution contract for {platform!a}.")
 
 
 def _stores(context: RequestContext) -> list[tuple[ContractStore, From]]:
     own = try_contracts(context)
-    found: list[tuple[ContractStore, From]] = [(own, _whose(context))] if own else []
+    found: list[tuple[ContractStore, From]] = [(own, whose(context))] if own else []
     shared = None if is_global(context) else try_contracts(global_context(context))
     if shared:
         found.append((shared, "GLOBAL"))
@@ -94,12 +102,9 @@ def _stores(context: RequestContext) -> list[tuple[ContractStore, From]]:
 def _shared(context: RequestContext, platform: str) -> Resolved | None:
     store = try_contracts(global_context(context))
     stored = store.head(platform) if store else None
-    return Resolved(stored.contract, "GLOBAL", None) if stored else None
+    return Resolved(stored.contract, "GLOBAL", None, store.served_by) if store and stored else None
 
 
-def _resolved(stored: Stored | None, context: RequestContext) -> Resolved | None:
-    return Resolved(stored.contract, _whose(context), stored.revision) if stored else None
-
-
-def _whose(context: RequestContext) -> From:
+def whose(context: RequestContext) -> From:
+    """Whose the contracts of the context's own place are."""
     return "GLOBAL" if is_global(context) else "CLIENT"

@@ -28,6 +28,7 @@ from northstar.rendering import dumps
 from routing import audit
 from routing.audit import Cause, Subject, timestamp
 from storage.documents import ABSENT
+from storage.guard import ServedBy
 
 CONTRACT_SAVED: Final = "CONTRACT_SAVED"
 RULES_BYTES: Final = 128 * 1024
@@ -52,9 +53,13 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """What a save came to: `created` where the platform had no contract here, `changed` where anything is other than before."""
+    """What a save came to: `created` where the platform had no contract here, `changed` where anything is other than before.
+
+    The revision is that of the platform's row, which `expected` is about, also where the contract stands beside it.
+    """
 
     stored: Stored
+    served_by: ServedBy
     created: bool
     changed: bool
 
@@ -76,11 +81,14 @@ def save_contract(context: RequestContext, draft: Draft, cause: Cause, *, expect
     before = _before(draft, head, row)
     contract = _contract(context, draft, cause, head=head, before=before, store=store)
     if before is not None and _same(before.contract, contract):
-        return Saved(before, created=False, changed=False)
+        return Saved(
+            Stored(before.contract, head.revision if head else 0), store.served_by, created=False, changed=False
+        )
     _check_history(contract, head, before)
     if head is not None and head.contract.status == "active" and contract.version != head.contract.version:
         if contract.status != "active":
-            return _save_beside(store, contract, row, cause)
+            _save_beside(store, contract, row, cause)
+            return Saved(Stored(contract, head.revision), store.served_by, created=False, changed=True)
         _retire(store, head, contract)
     return _put_in_place(store, contract, head, row, cause)
 
@@ -191,12 +199,11 @@ def _check_history(contract: AttributionContract, head: Stored | None, before: S
         )
 
 
-def _save_beside(store: ContractStore, contract: AttributionContract, row: Stored | None, cause: Cause) -> Saved:
+def _save_beside(store: ContractStore, contract: AttributionContract, row: Stored | None, cause: Cause) -> None:
     """Keep a version that is not active; the one that is stays."""
     with transaction.atomic():
         _record(store, contract, row, cause)
-        revision = store.put_version(contract, row.revision if row else ABSENT)
-    return Saved(Stored(contract, revision), created=False, changed=True)
+        store.put_version(contract, row.revision if row else ABSENT)
 
 
 def _retire(store: ContractStore, head: Stored, contract: AttributionContract) -> None:
@@ -216,7 +223,7 @@ def _put_in_place(
         revision = store.put_head(contract, head.revision if head else ABSENT)
     with suppress(VersionConflict):  # a later save has written it already
         store.put_version(contract, row_revision)
-    return Saved(Stored(contract, revision), created=head is None, changed=True)
+    return Saved(Stored(contract, revision), store.served_by, created=head is None, changed=True)
 
 
 def _record(store: ContractStore, contract: AttributionContract, before: Stored | None, cause: Cause) -> None:
