@@ -24,6 +24,7 @@ from storage.api import (
     tables,
     user_memory,
 )
+from storage.api import metrics as metric_values
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", RedirectView.as_view(url="/admin/")),
@@ -46,6 +47,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
                 *sessions.urlpatterns,
                 *blackboards.urlpatterns,
                 *user_memory.urlpatterns,
+                *metric_values.urlpatterns,
                 *presigned.urlpatterns,
                 *objects.urlpatterns,
                 *analytics.urlpatterns,

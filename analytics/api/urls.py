@@ -2,4 +2,11 @@
 
 from django.urls import URLPattern
 
-urlpatterns: list[URLPattern] = []
+from analytics.api import budget_reservations, budgets, contracts, records
+
+urlpatterns: list[URLPattern] = [
+    *budgets.urlpatterns,
+    *budget_reservations.urlpatterns,
+    *contracts.urlpatterns,
+    *records.urlpatterns,
+]
