@@ -283,6 +283,12 @@ class GuardedDocuments:
         outcomes = refused | dict(zip(valid, stored, strict=True))
         return [outcomes[position] for position in range(len(documents))]
 
+    def scrub(self, collection: str, partition: Partition) -> None:
+        """Let nothing that was deleted or replaced stay in files of the driver itself. What a service keeps is its own."""
+        inner, scrub = self._partition(collection, partition), getattr(self._driver, "scrub", None)
+        if scrub is not None:
+            self._caller.run("scrub", lambda: scrub(collection, inner), repeatable=True)
+
     def _partition(self, collection: str, partition: Partition) -> Partition:
         check_text(collection, what="collection", max_bytes=100)
         inner = self._prefix + partition

@@ -144,6 +144,10 @@ class FilesystemDocuments:
                 outcomes[position] = outcome
         return outcomes
 
+    def scrub(self, collection: str, partition: Names) -> None:
+        """Let no line of what was deleted or replaced stay in the partition's log; keys stay for a day as tombstones."""
+        self._partition(collection, partition).scrub()
+
     def prepare(self) -> None:
         self._refuse_closed()
         make_root(self._root)

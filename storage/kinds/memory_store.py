@@ -13,7 +13,7 @@ from storage.guard import GuardedDocuments, ServedBy
 from storage.keys import Scope
 from storage.kinds.blackboards import USER, Blackboards, BoardScope
 from storage.kinds.memory_people import PeoplePage, all_people, forget, noticed, people_page
-from storage.kinds.memory_places import COLLECTION, Place, Room
+from storage.kinds.memory_places import COLLECTION, PEOPLE, Place, Room
 from storage.kinds.paging import every
 from storage.kinds.session_memory import Sessions
 
@@ -94,6 +94,8 @@ class MemoryStore:
             yield self._erase_room(room, user_id)
         if seen:
             forget(self._documents, seen)
+        for partition in (place.sessions, place.blackboards, PEOPLE):
+            self._documents.scrub(COLLECTION, partition)
 
     def sweep(self, *, listed_before: datetime, dry_run: bool = False) -> int:
         """Remove what expired or half ended sessions have left anywhere in the environment; see `Sessions.sweep`."""

@@ -45,6 +45,7 @@ def end_session(documents: GuardedDocuments, place: SessionPlace, header: Header
             unlist(documents, listed)
         expires_at = datetime.now(UTC) + MARKER_TIME
         documents.put(place.header_ref, _state(DELETED), expect=version, expires_at=expires_at)
+        documents.scrub(COLLECTION, place.partition)
         ending.whole = True
     except VersionConflict:  # somebody has met the session half ended, and goes on with it
         pass

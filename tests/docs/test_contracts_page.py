@@ -33,6 +33,8 @@ SECTIONS = (
     "The trail and its events",
     "Streams",
     "Tables",
+    "Memory",
+    "Everything of a user",
     "Metrics",
     "Objects",
     "The earlier engines' URLs",

@@ -247,6 +247,24 @@ def test_a_slow_deletion_never_touches_the_session_that_was_begun_after_it(open_
     assert (contents(other), listed(other)) == (["new"], ["s"])
 
 
+def test_erasing_leaves_no_document_of_the_user_and_no_line_of_theirs_in_any_file(open_memory, tmp_path):
+    memory, canary = open_memory(user_id="ada", project_id="atlas"), "only-ada-said-so"
+    memory.sessions.save("told", {"topic": canary})
+    memory.sessions.append("told", said(canary))
+    memory.blackboards().put("told", {"what": canary})
+    memory.sessions.delete("told")
+    memory.sessions.append("told", said(canary, "again"))
+    open_memory(user_id="bob").sessions.append("s", said("bob's"))
+    assert canary.encode() in everything_below(tmp_path)
+    assert [one.sessions for one in open_memory().erase("ada")] == [{"told": 2}]
+    assert canary.encode() not in everything_below(tmp_path)
+    assert contents(open_memory(user_id="bob")) == ["bob's"]
+
+
+def everything_below(folder):
+    return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+
+
 def test_erasing_leaves_no_document_that_names_the_user(open_memory):
     memory = open_memory(user_id="ada", project_id="atlas")
     with time_machine.travel(datetime.now(UTC), tick=False) as clock:
