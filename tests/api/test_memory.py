@@ -188,7 +188,8 @@ def test_an_append_under_an_idempotency_key_is_made_once(ada):
 def test_windows_and_lists_are_paged(ada):
     for first in range(1, 31, 15):
         ada.post(MESSAGES, {"messages": [said(number) for number in range(first, first + 15)]})
-    read, before = [], ""
+    read: list[int] = []
+    before = ""
     while before is not None:
         page = ada.get(f"{SESSION}?limit=7{before and f'&before={before}'}").json()
         read = [message["content"] for message in page["messages"]] + read
