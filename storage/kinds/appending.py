@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Generic, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
+from northstar.errors import NorthstarError
+
 ATTEMPTS: Final = 512
 """Lost races with other processes before the caller hears Conflict: with the pauses about five seconds. Another process that
 appends without a pause wins most races; on a loaded machine 64 were lost in a row (seen once in the crash test)."""
@@ -40,8 +42,28 @@ class Sized(Protocol):
         ...
 
 
+R = TypeVar("R")
 S = TypeVar("S", bound=Sized)
 T = TypeVar("T")
+
+
+def in_chunks(
+    batches: Sequence[S],
+    write: Callable[[list[S]], list[R | Exception]],
+    *,
+    most: int,
+    most_bytes: int,
+    failed: Callable[[], None],
+) -> list[R | Exception]:
+    """Write batches by as few atomic writes as take them; one outcome for each, a failed write its error for all that it held."""
+    outcomes: list[R | Exception] = []
+    for chunk in chunks(batches, most=most, most_bytes=most_bytes):
+        try:
+            outcomes += write(chunk)
+        except NorthstarError as error:
+            failed()
+            outcomes += [error] * len(chunk)
+    return outcomes
 
 
 def chunks(batches: Sequence[S], *, most: int, most_bytes: int) -> Iterator[list[S]]:

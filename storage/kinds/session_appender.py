@@ -20,7 +20,7 @@ from storage.kinds.appending import (
     LOST_ANSWER_PAUSE_SECONDS,
     LOST_ANSWERS,
     PerDriver,
-    chunks,
+    in_chunks,
     pause,
     pause_after_race,
 )
@@ -156,14 +156,10 @@ class SessionAppender:
         return self._commits.submit(change)
 
     def _commit(self, changes: list[Change]) -> list[Outcome]:
-        outcomes: list[Outcome] = []
-        for chunk in chunks(changes, most=MESSAGES_PER_APPEND, most_bytes=APPEND_BYTES):
-            try:
-                outcomes += self._write(chunk)
-            except NorthstarError as error:
-                self._hint = None
-                outcomes += [error] * len(chunk)
-        return outcomes
+        return in_chunks(changes, self._write, most=MESSAGES_PER_APPEND, most_bytes=APPEND_BYTES, failed=self._forget)
+
+    def _forget(self) -> None:
+        self._hint = None
 
     def _write(self, chunk: list[Change]) -> list[Outcome]:
         documents, place = chunk[0].documents, chunk[0].place

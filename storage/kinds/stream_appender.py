@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
-from northstar.errors import AlreadyExists, Conflict, NorthstarError
+from northstar.errors import AlreadyExists, Conflict
 from storage.documents import ATOMIC_BYTES, Operation
 from storage.errors import BackendRejected, BackendUnavailable
 from storage.group_commit import GroupCommit
@@ -21,7 +21,7 @@ from storage.kinds.appending import (
     LOST_ANSWER_PAUSE_SECONDS,
     LOST_ANSWERS,
     PerDriver,
-    chunks,
+    in_chunks,
     pause,
     pause_after_race,
 )
@@ -108,14 +108,10 @@ class StreamAppender:
         return self._commits.submit(Batch(documents, stream, drafts))
 
     def _commit(self, batches: list[Batch]) -> list[Outcome]:
-        outcomes: list[Outcome] = []
-        for chunk in chunks(batches, most=EVENTS_PER_APPEND, most_bytes=ATOMIC_BYTES):
-            try:
-                outcomes += self._write(chunk)
-            except NorthstarError as error:
-                self._hint = None
-                outcomes += [error] * len(chunk)
-        return outcomes
+        return in_chunks(batches, self._write, most=EVENTS_PER_APPEND, most_bytes=ATOMIC_BYTES, failed=self._forget)
+
+    def _forget(self) -> None:
+        self._hint = None
 
     def _write(self, chunk: list[Batch]) -> list[Outcome]:
         lost_answers = 0
