@@ -10,11 +10,12 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import PurePath
+from tempfile import SpooledTemporaryFile
 from typing import Any, Final, cast
 
 from django.conf import settings
 from django.core.exceptions import SuspiciousFileOperation
-from django.core.files.base import ContentFile, File
+from django.core.files.base import File
 from django.core.files.storage import Storage
 from django.core.files.utils import validate_file_name
 from django.urls import reverse
@@ -37,6 +38,9 @@ Context = RequestContext | Callable[[], RequestContext]
 ATTEMPTS: Final = 100
 """How many other names are tried for a file whose name somebody else takes meanwhile."""
 URL_SECONDS: Final = 3600
+CHUNK_BYTES: Final = 64 * 1024
+MEMORY_BYTES: Final = 2 * 1024 * 1024
+"""Of a copy that has to be made; more of it goes to a temporary file on disk."""
 READ_MODES: Final = {"rb": False, "br": False, "r": True, "rt": True}
 """Modes in which a file is opened, and whether they read text."""
 
@@ -79,10 +83,13 @@ class RoutedStorage(Storage):
 
     def save(self, name: str | None, content: Any, max_length: int | None = None) -> str:
         """Store a file whole under the name, or where that is taken under one like it, and return it. Nothing is replaced."""
-        file = _bytes_of(content if hasattr(content, "chunks") else File(content, name))
-        wanted = self._name(file.name if name is None else name)
-        content_type = _content_type(file, wanted)
-        files = self._files()
+        given = content if hasattr(content, "chunks") else File(content, name)
+        wanted = self._name(given.name if name is None else name)
+        with _rewindable(given) as file:
+            return self._saved(wanted, file, max_length)
+
+    def _saved(self, wanted: str, file: "File[Any]", max_length: int | None) -> str:
+        files, content_type = self._files(), _content_type(file, wanted)
         for _ in range(ATTEMPTS):
             free = self.get_available_name(wanted, max_length=max_length)
             try:
@@ -187,12 +194,19 @@ def _as_django_says(name: str) -> Iterator[None]:
         raise FileNotFoundError(f"There is no file {name!a}.") from None
 
 
-def _bytes_of(file: "File[Any]") -> "File[Any]":
-    """Return the file as bytes from its beginning; text is UTF-8."""
-    file.seek(0)
-    if not isinstance(file.read(0), str):
-        return file
-    return ContentFile(file.read().encode(), file.name)
+@contextmanager
+def _rewindable(file: "File[Any]") -> Iterator["File[Any]"]:
+    """Give the file as bytes, at its beginning; one that is text, or that can be read only once, as a copy on this machine."""
+    if file.seekable():
+        file.seek(0)
+        if isinstance(file.read(0), bytes):
+            yield file
+            return
+    with SpooledTemporaryFile(max_size=MEMORY_BYTES) as copy:
+        for chunk in iter(lambda: file.read(CHUNK_BYTES), file.read(0)):
+            copy.write(chunk.encode() if isinstance(chunk, str) else chunk)
+        copy.seek(0)
+        yield File(copy, file.name)
 
 
 def _content_type(file: "File[Any]", name: str) -> str:

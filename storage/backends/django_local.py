@@ -42,9 +42,6 @@ class _LocalStorage(FileSystemStorage):
     def listdir(self, path: str) -> tuple[list[str], list[str]]:
         return super().listdir(path) if Path(self.path(path)).is_dir() else ([], [])
 
-    def exists(self, name: str) -> bool:
-        return Path(self.path(name)).is_file()
-
     def path(self, name: str) -> str:
         """Return the file's path. Raises SuspiciousFileOperation for one that a link would lead elsewhere."""
         path = super().path(name)

@@ -88,7 +88,8 @@ class SessionContract:
         sessions.append("s", said(*range(21, 31)))
         assert contents(sessions.get("s", limit=3)) == [28, 29, 30]
         assert contents(sessions.get("s", limit=3, before=29)) == [26, 27, 28]
-        read, before = [], None
+        read: list[int] = []
+        before = None
         while True:
             session = sessions.get("s", limit=7, before=before)
             read = contents(session) + read

@@ -54,7 +54,7 @@ def test_an_upload_in_the_admin_goes_where_the_route_says(acme, ran):
     pages = names["ReportAdmin"](model, AdminSite())
     pages.log_addition = pages.construct_change_message = lambda *_: []
     upload = SimpleUploadedFile("q2.txt", b"Still well.", "text/plain")
-    request = RequestFactory().post("/", {"file": upload, "_continue": ""})
+    request: Any = RequestFactory().post("/", {"file": upload, "_continue": ""})
     request.user, request._dont_enforce_csrf_checks = User(is_superuser=True, is_active=True), True
     request._messages = type("Silent", (), {"add": lambda *_: None})()
     pages.response_add = lambda *_args, **_kwargs: HttpResponse()
