@@ -2,8 +2,9 @@
 
 from django.urls import URLPattern
 
-from analytics.api import contracts
+from analytics.api import attribution, contracts
 
 urlpatterns: list[URLPattern] = [
+    *attribution.urlpatterns,
     *contracts.urlpatterns,
 ]
