@@ -57,11 +57,12 @@ class CountRow:
 class AnalyticsPage(StorePage):
     """Read-only: counts are kept with the records."""
 
-    slug = "analytics"
-    title = "Analytics"
+    slug = "summary"
+    title = "Summary"
     section = SECTION
     lead = "Records counted over time and by channel, campaign, platform and status."
     kind = "analytics_store"
+    by_surface = False
 
     def show(self, visit: Visit) -> HttpResponse:
         """Show the counts of a span."""

@@ -10,7 +10,7 @@ from django.http import HttpResponse
 from django.utils.safestring import SafeString
 
 from analytics.admin.section import SECTION
-from analytics.budgets.amounts import text
+from analytics.budgets.amounts import text, units
 from analytics.budgets.figures import Figure, Forecast, all_figures, forecast_of
 from analytics.budgets.names import LEVELS, PROJECT, TENANT, USER
 from analytics.budgets.places import open_place
@@ -125,6 +125,7 @@ class BudgetsPage(StorePage):
     section = SECTION
     lead = "What is used and held of each limit, the window it counts in, and how far it will get."
     kind = "tabular_store"
+    by_surface = False
     by_user = True
     actions: ClassVar[tuple[type[StoreAction], ...]] = (SetLimits,)
 
@@ -141,14 +142,14 @@ def _row(visit: Visit, figure: Figure) -> Row:
     marks = [one.at for one in policy.soft_limits(figure.limit)]
     return Row(
         figure,
-        text(figure.used),
-        text(figure.reserved),
-        None if figure.limit is None else text(figure.limit),
-        None if policy.soft_limit is None else text(policy.soft_limit),
+        grouped(figure.used),
+        grouped(figure.reserved),
+        None if figure.limit is None else grouped(figure.limit),
+        None if policy.soft_limit is None else grouped(policy.soft_limit),
         gauge(figure.used, figure.reserved, figure.limit, marks),
         standing(figure, forecast),
         forecast,
-        text(forecast.projected) if forecast else None,
+        grouped(round(forecast.projected, -4)) if forecast else None,
         visit.address("set", provider=policy.provider, metric=policy.metric, level=figure.level.name),
     )
 
@@ -164,6 +165,11 @@ def standing(figure: Figure, forecast: Forecast | None) -> SafeString:
     if figure.limit is None and figure.level.policy.soft_limit is None:
         return state("no limit", QUIET)
     return state("within limits", GOOD)
+
+
+def grouped(micro: int) -> str:
+    """Return an amount with commas between thousands, for people."""
+    return f"{units(micro):,f}"
 
 
 def _target(visit: Visit, provider: str, metric: str, level: str) -> Target:

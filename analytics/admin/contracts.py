@@ -82,6 +82,7 @@ class ContractsPage(StorePage):
     section = SECTION
     lead = "What campaign parameters must look like per platform, and a box to try URLs out."
     kind = "tabular_store"
+    by_surface = False
     views: ClassVar[dict[str, str]] = {"contract": "contract"}
 
     def show(self, visit: Visit) -> HttpResponse:

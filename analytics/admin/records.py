@@ -54,6 +54,7 @@ class RecordsPage(StorePage):
     section = SECTION
     lead = "Records as they were kept, with what gates and contracts said of them."
     kind = "analytics_store"
+    by_surface = False
     views: ClassVar[dict[str, str]] = {"record": "record", "run": "run"}
 
     def show(self, visit: Visit) -> HttpResponse:

@@ -2,9 +2,10 @@
 
 from django.urls import URLPattern
 
-from analytics.api import budget_reservations, budgets, contracts, records
+from analytics.api import attribution, budget_reservations, budgets, contracts, records
 
 urlpatterns: list[URLPattern] = [
+    *attribution.urlpatterns,
     *budgets.urlpatterns,
     *budget_reservations.urlpatterns,
     *contracts.urlpatterns,

@@ -6,18 +6,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from hashlib import sha256
-from itertools import groupby
 from typing import Final
 
 from analytics.budgets.alerts import raise_alerts
 from analytics.budgets.amounts import micros, units
 from analytics.budgets.errors import BudgetExceeded, BudgetThrottled
 from analytics.budgets.figures import Figure, figures_of
+from analytics.budgets.names import MONEY
 from analytics.budgets.plans import Plan, Share, plan_usage
 from analytics.budgets.policies import OPEN
 from analytics.budgets.projects import remember_project
 from analytics.budgets.rows import COMMITTED
+from analytics.budgets.shelves import Level, levels_of
 from analytics.budgets.taking import Taken, take
+from analytics.budgets.windows import Window
 from northstar.context import RequestContext
 from northstar.errors import InvalidRequest
 from storage.errors import BackendUnavailable
@@ -90,10 +92,10 @@ def record_usages(
     if len(usages) > MOST_USAGES:
         raise InvalidRequest(f"The batch has {len(usages)} usages; {MOST_USAGES} are allowed.", fix="Split it.")
     now, counted = datetime.now(UTC), 0
-    if not usages or plan_usage(context, provider, metric, 1, at=now, budgeted_only=True) is None:
+    levels = levels_of(context, provider, metric)
+    if not usages or not levels:
         return len(usages)
-    for _, group in groupby(usages, key=lambda usage: _windows(context, provider, metric, usage.at or now)):
-        together = list(group)
+    for together in _by_window([*levels, *levels_of(context, provider, MONEY)], usages, now):
         done = _count_together(context, provider, metric, together, now, partial=partial)
         counted += done
         if done < len(together):
@@ -101,9 +103,18 @@ def record_usages(
     return counted
 
 
-def _windows(context: RequestContext, provider: str, metric: str, at: datetime) -> tuple[tuple[str, int | None], ...]:
-    plan = plan_usage(context, provider, metric, 1, at=at)
-    return tuple((share.counter, share.window.bucket) for share in plan.shares) if plan else ()
+def _by_window(levels: list[Level], usages: Sequence[Usage], now: datetime) -> list[list[Usage]]:
+    """Neighbours that count in the same windows at every level."""
+    groups: list[list[Usage]] = []
+    windows: list[Window] = []
+    rules = [level.policy.rule for level in levels]
+    for usage in usages:
+        at = usage.at or now
+        if not groups or not all(rule.is_in(at, window) for rule, window in zip(rules, windows, strict=True)):
+            windows = [rule.at(at) for rule in rules]
+            groups.append([])
+        groups[-1].append(usage)
+    return groups
 
 
 def _count_together(

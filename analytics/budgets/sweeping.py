@@ -17,6 +17,7 @@ from analytics.budgets.alerts import resolve_reached, review
 from analytics.budgets.figures import Figure, read_figures
 from analytics.budgets.folding import fold
 from analytics.budgets.names import USER, counter_key
+from analytics.budgets.near import note_near
 from analytics.budgets.outbox import ACTOR, deliver_all
 from analytics.budgets.places import Place, open_place
 from analytics.budgets.projects import projects_of
@@ -102,9 +103,11 @@ def _swept(context: RequestContext, project: str | None, now: datetime, *, foldi
 
 def _reviewed(context: RequestContext, place: Place) -> int:
     """Raise and resolve what is due in a place, and return how many alerts that were."""
-    changed = 0
+    changed, seen = 0, []
     for figure in _figures(context, place):
         changed += len(resolve_reached(context, figure)) + len(review(context, figure))
+        seen.append(figure)
+    note_near(context, place.project, seen)
     return changed
 
 

@@ -92,6 +92,12 @@ class WindowRule:
         start, end, label = self._bounds(moment)
         return Window(f"{self.text}-{start:%Y%m%dT%H%M%SZ}", label, start, end)
 
+    def is_in(self, moment: datetime, window: Window) -> bool:
+        """Whether an event of this moment counts in this window, and where it rolls in its sub-bucket."""
+        if window.bucket is not None:
+            return int(moment.timestamp()) // self.bucket_seconds == window.bucket
+        return window.start is None or window.end is None or window.start <= moment < window.end
+
     def before(self, window: Window) -> Window | None:
         """Return the calendar window that ends where this one starts, None where there is none."""
         if window.start is None or self.rolls:

@@ -65,10 +65,12 @@ def strictly(raw: bytes) -> Any:
 def is_plain(value: Any, depth: int = PAYLOAD_NESTING) -> bool:
     """Whether a value can be stored as JSON says it, without a closer look."""
     kind = type(value)
-    if kind is str or kind is int or value is None or kind is bool:
+    if kind is str or value is None or kind is bool:
         return True
     if kind is float:
         return isfinite(value)
+    if kind is int:
+        return bool(-(2**63) <= value < 2**63)
     return depth > 0 and _holds_plain(value, kind, depth - 1)
 
 

@@ -44,7 +44,8 @@ class Outcome:
 def kept(draft: Draft, stored: StoredRow) -> Outcome:
     """The outcome of a record that has a row of its own now."""
     findings = draft.row.get("findings")
-    return Outcome(stored.row["outcome"], draft.analytics_id, stored.row_id, draft.refusal, findings)
+    other = stored.row.get("conflicts_with")
+    return Outcome(stored.row["outcome"], draft.analytics_id, stored.row_id, draft.refusal, findings, other)
 
 
 def repeated(draft: Draft, row_id: str) -> Outcome:

@@ -32,6 +32,7 @@ from storage.kinds.analytics_rows import (
     run_ref,
     segments_of,
 )
+from storage.values import checked
 
 ATTEMPTS: Final = 16
 UNIT_SEGMENTS: Final = 20
@@ -87,7 +88,7 @@ class Keeping:
     def _attempt(self, rows: list[NewRow], positions: dict[int, int], kept: Kept) -> list[NewRow]:
         """Return the rows that must be tried again."""
         segments = segments_of(rows, self._token, iter(lambda: secrets.token_hex(8), ""))
-        lost = self._claim(segments, rows)
+        lost = self._claim(segments)
         again = self._settle(lost, positions, kept) if lost else []
         refused = {id(row) for row in lost}
         units = [
@@ -102,16 +103,12 @@ class Keeping:
                 again += [row for segment in unit for row in segment.rows]
         return again
 
-    def _claim(self, segments: Sequence[Segment], rows: Sequence[NewRow]) -> list[NewRow]:
+    def _claim(self, segments: Sequence[Segment]) -> list[NewRow]:
         """Claim for each row; return those that came second. Pointers of days and runs go in the same bulk."""
         days = {segment.place.day for segment in segments}
         pointers = [*self._new_days(days), *_run_pointers(segments)]
-        fields = {segment.place.text: {"at": segment.place.text} for segment in segments}
-        claims = [
-            BulkPut(claim_ref(row.claim), fields[row.place.text], ABSENT if row.version is None else row.version)
-            for row in rows
-            if row.place is not None
-        ]
+        claims = [put for segment in segments for put in _claims(segment)]
+        rows = [row for segment in segments for row in segment.rows]
         outcomes = self._documents.put_many([*claims, *pointers])
         lost = []
         for row, outcome in zip(rows, outcomes, strict=False):
@@ -182,6 +179,14 @@ class Keeping:
             for number, row in enumerate(segment.rows):
                 stored = StoredRow(f"{segment.place.text}.{number}", row.row, self._token)
                 kept.stored[positions[id(row)]] = stored
+
+
+def _claims(segment: Segment) -> list[BulkPut]:
+    """A claim for each row of a segment; they all say the same, so it is encoded once."""
+    fields = checked({"at": segment.place.text})
+    return [
+        BulkPut(claim_ref(row.claim), fields, ABSENT if row.version is None else row.version) for row in segment.rows
+    ]
 
 
 def count_puts(hours: dict[str, Counts], name: str) -> list[Put]:

@@ -193,7 +193,10 @@ def _parts(rows: list[NewRow], token: str) -> Iterator[tuple[list[NewRow], Check
 def encoded_rows(rows: Sequence[Row], token: str) -> CheckedFields:
     """The fields of a segment with their encoding. The rows were checked when they were made."""
     fields = {"rows": list(rows), "token": token}
-    encoded = orjson.dumps(fields)
+    try:
+        encoded = orjson.dumps(fields)
+    except TypeError:  # an integer beyond 64 bits
+        encoded = b'"$'
     return CheckedFields(fields, encode(fields) if b'"$' in encoded else encoded)
 
 
