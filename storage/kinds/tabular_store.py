@@ -10,7 +10,20 @@ from typing import Any, Final, Literal
 
 from northstar.context import RequestContext
 from northstar.errors import InvalidRequest, NorthstarError
-from storage.documents import ANY, BulkPut, Deltas, Document, Expect, Expectation, Ref, Totals, Written
+from storage.documents import (
+    ANY,
+    BulkPut,
+    Delete,
+    Deltas,
+    Document,
+    Expect,
+    Expectation,
+    Outcome,
+    Put,
+    Ref,
+    Totals,
+    Written,
+)
 from storage.errors import ValueTooLarge
 from storage.guard import GuardedDocuments, ServedBy
 from storage.keys import Scope
@@ -79,6 +92,11 @@ class TabularStore:
     def scope(self) -> Scope:
         return self._documents.scope
 
+    @property
+    def cache_anchor(self) -> object:
+        """An object that lives as long as the driver: what is cached of these tables per process hangs on it, weakly."""
+        return self._documents.cache_anchor
+
     def upsert(
         self, table: str, key: str, data: Mapping[str, Any], *, expect: Expect = ANY, operation_id: str = ""
     ) -> Record:
@@ -94,16 +112,34 @@ class TabularStore:
         document = self._documents.get(_ref(table, key))
         return _record(document) if document else None
 
+    def get_many(self, table: str, keys: Sequence[str]) -> list[Record | None]:
+        """Return one entry per key, in the order asked; None for a missing record."""
+        documents = self._documents.get_many([_ref(table, key) for key in keys])
+        return [_record(document) if document else None for document in documents]
+
     def delete(
         self, table: str, key: str, *, expect: Literal[Expectation.ANY] | int = ANY, operation_id: str = ""
     ) -> bool:
         """Remove the record and return whether it was there. Raises VersionConflict for another version or a missing record."""
         return self._documents.delete(_ref(table, key), expect=expect, operation_id=operation_id)
 
-    def list_by_prefix(self, table: str, prefix: str = "", *, limit: int = 100, after: str | None = None) -> RecordPage:
-        """Return up to `limit` (1 to 1000) records whose keys start with `prefix`, strictly after the key `after`."""
-        page = self._documents.scan(COLLECTION, (table,), prefix=prefix, after=after, limit=limit)
+    def list_by_prefix(
+        self, table: str, prefix: str = "", *, limit: int = 100, after: str | None = None, reverse: bool = False
+    ) -> RecordPage:
+        """Return up to `limit` (1 to 1000) records whose keys start with `prefix`, strictly after the key `after`.
+
+        `reverse` turns the order around: the last keys come first, and what is after `after` lies below it.
+        """
+        bounds = {"before" if reverse else "after": after}
+        page = self._documents.scan(COLLECTION, (table,), prefix=prefix, limit=limit, reverse=reverse, **bounds)
         return RecordPage(tuple(map(_record, page.documents)), page.cursor)
+
+    def write(self, table: str, operations: Sequence[Put | Delete], *, operation_id: str = "") -> list[Outcome]:
+        """Apply 1 to 50 writes of one table, of 1 MiB together: all of them, or none.
+
+        Raises what the first of them that fails would raise alone.
+        """
+        return self._documents.write(COLLECTION, (table,), operations, operation_id=operation_id)
 
     def increment(
         self,
