@@ -1,22 +1,13 @@
-"""Media of acme, kept on the filesystem, and pictures to store."""
+"""Media of acme, kept on the filesystem, and what is known of them."""
 
-from io import BytesIO
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from northstar.context import RequestContext
 from storage.opening import open_store
 
 ACME = RequestContext("acme", "dev", "lab", user_id="ada")
-
-
-def png(width: int = 64, height: int = 48, colour: str = "teal") -> bytes:
-    """A picture of one colour."""
-    drawn = BytesIO()
-    Image.new("RGB", (width, height), colour).save(drawn, "PNG")
-    return drawn.getvalue()
 
 
 def stored(api, data=b"hello", *, session="s_1", **options):

@@ -8,7 +8,8 @@ from contextlib import closing
 import pytest
 
 from media.services import verify_media
-from tests.media.conftest import ACME, object_files, png, rows, stored
+from tests.media.conftest import ACME, object_files, rows, stored
+from tests.media.pictures import png
 
 PART = 4 * 1024 * 1024
 SIZE = 3 * PART + 5

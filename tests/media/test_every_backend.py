@@ -6,7 +6,8 @@ import pytest
 
 from media.sweeping import sweep_media
 from tests.api.test_every_object_backend import lead, stranger
-from tests.media.conftest import listed, object_files, png, rows, stored
+from tests.media.conftest import listed, object_files, rows, stored
+from tests.media.pictures import png
 from tests.object_places import OBJECT_BACKENDS, OBJECT_CLOUDS, SCHEMES, object_config
 
 SIZE = 9 * 1024 * 1024 + 7

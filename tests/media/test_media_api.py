@@ -7,7 +7,8 @@ import pytest
 
 from northstar.context import RequestContext
 from storage.opening import open_store
-from tests.media.conftest import listed, object_files, png, rows, stored
+from tests.media.conftest import listed, object_files, rows, stored
+from tests.media.pictures import png
 
 GLOBEX = RequestContext("globex", "dev", "lab")
 
