@@ -68,6 +68,8 @@ def draw_thumbnail(source: IO[bytes]) -> tuple[bytes, Size]:
     try:
         with _opened(source) as image:
             return _drawn(image), image.size
+    except Image.DecompressionBombError:
+        raise NoThumbnailError("The image says that it has more pixels than are ever decoded.") from None
     except _UNREADABLE as error:
         raise NoThumbnailError(f"The bytes are no image that can be read ({type(error).__name__}).") from None
     finally:
