@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db import Error as DatabaseFailure
 from django.db import connection
 
+from media.sweeping import sweep_media_in_turn
 from northstar.notices import notices
 from northstar.periodic import Periodic
 from northstar.propagation import hear_changes
@@ -25,7 +26,7 @@ from routing.operations.usage import flush_usage, forget_old_usage
 WEB: Final = "web"
 """Answers requests only."""
 STREAMS: Final = "streams"
-"""Also relays the outbox, probes routes and sweeps uploads; there must be one such process, and may be several."""
+"""Also relays the outbox, probes routes and sweeps uploads and media; there must be one such process, and may be several."""
 STOP_SECONDS: Final = 2.0
 DAY_SECONDS: Final = 86_400.0
 DUE_EVERY_SECONDS: Final = 5.0
@@ -51,7 +52,7 @@ class Background:
         if self.role == STREAMS:
             self.relay = start_relay()
             first = random.uniform(0, SWEEP_WITHIN_SECONDS)  # noqa: S311 - spreads work, and is no secret
-            self.jobs.append(Periodic("northstar-sweep", sweep_in_turn, SWEPT_EVERY.total_seconds(), first_after=first))
+            self.jobs.append(Periodic("northstar-sweep", _sweep, SWEPT_EVERY.total_seconds(), first_after=first))
             if settings.NORTHSTAR_PROBE_SECONDS:
                 seconds = min(DUE_EVERY_SECONDS, settings.NORTHSTAR_PROBE_SECONDS)
                 self.jobs.append(Periodic("northstar-probes", probe_due_routes, seconds))
@@ -77,6 +78,12 @@ class Background:
             logger.warning("What was counted last is lost: %s", error)
         finally:
             connection.close()
+
+
+def _sweep() -> None:
+    """Sweep uploads, then media: what a stranger never registered is gone before what expected it is given up."""
+    sweep_in_turn()
+    sweep_media_in_turn()
 
 
 class _Report:

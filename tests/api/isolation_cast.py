@@ -28,6 +28,7 @@ from routing.denials import ACCESS_DENIED
 from routing.keys import SCOPES, issue_key, revoke_key
 from routing.models import ApiKey, OutboxEntry, Route, RouteChange, SnapshotRevision, Tenant
 from storage.kinds.events import NewEvent
+from storage.kinds.metrics import NewValue
 from storage.opening import open_store
 from tests.conftest import CAUSE, TENANT_SCOPES, Api, filesystem_routes
 from tests.media.pictures import png
@@ -58,6 +59,7 @@ FILLINGS: dict[str, Callable[[World, str], Any]] = {
     "key": lambda _world, _operation: "k1",
     "lock_id": lambda world, _operation: world.ids["lock"],
     "media_id": lambda world, operation: world.media["upload" if operation == "complete_media" else "stored"],
+    "name": lambda _world, _operation: "m1",
     "reason": lambda _world, _operation: "audit",
     "resource_kind": lambda _world, _operation: "tabular_store",
     "revision": lambda _world, _operation: 1,
@@ -66,6 +68,7 @@ FILLINGS: dict[str, Callable[[World, str], Any]] = {
     "stream_id": lambda _world, _operation: "s1",
     "table": lambda _world, _operation: "t1",
     "token": lambda world, operation: world.tokens[operation],
+    "value": lambda _world, _operation: 1,
     "type": lambda _world, _operation: "changed",
     "X-Key": lambda _world, _operation: "k1",
 }
@@ -242,6 +245,7 @@ def _keep_secrets() -> None:
     context = RequestContext(tenant_id="acme", env="dev", mode="lab")
     open_store("event_stream", context).append("s1", [NewEvent("made", {"secret": CANARY})])
     open_store("tabular_store", context).upsert("t1", "k1", {"n": 1, "secret": CANARY})
+    open_store("metrics_store", context).ingest("m1", [NewValue(1, source=CANARY)])
     open_store("object_store", context).put("k1", [CANARY.encode()], content_type="text/plain")
 
 
