@@ -4,7 +4,7 @@ from datetime import datetime
 from mimetypes import guess_extension
 from typing import Final
 
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.http import content_disposition_header
 from rest_framework.request import Request
@@ -54,7 +54,7 @@ def headers_of(media: Media) -> dict[str, str]:
 
 
 def content_answer(
-    request: Request, context: RequestContext, rows: MediaRows, row: MediaRow
+    request: Request | HttpRequest, context: RequestContext, rows: MediaRows, row: MediaRow
 ) -> tuple[HttpResponseBase, ServedBy | None]:
     """Answer 200, 206, 304 or 416, and say which route gave the bytes, if any were asked for.
 
