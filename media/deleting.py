@@ -1,14 +1,18 @@
 """Deleting a media output: hide it and write down that its bytes go, remove them, then forget it."""
 
 from datetime import UTC, datetime
-from typing import cast
+from typing import Final, cast
 
 from media.records import DELETING, Intent, object_key
 from media.rows import IntentRow, MediaRow, MediaRows
 from northstar.context import RequestContext
+from northstar.errors import Conflict, VersionConflict
 from storage.errors import BackendRejected
 from storage.kinds.object_store import ObjectStore
 from storage.reopening import reopen
+
+
+ATTEMPTS: Final = 5
 
 
 def delete_media(context: RequestContext, media_id: str) -> bool:
@@ -18,13 +22,19 @@ def delete_media(context: RequestContext, media_id: str) -> bool:
     when the bytes could not be removed: it is hidden by then, and deleting it again, or a sweep, goes on.
     """
     rows = MediaRows.of(context)
-    row = rows.find(media_id)
-    if row is None:
-        return _give_up(context, rows, media_id)
-    intent = _deletion(row)
-    objects = objects_at(context, intent)
-    finish(rows, objects, rows.withdraw(row, intent))
-    return True
+    for _ in range(ATTEMPTS):
+        row = rows.find(media_id)
+        if row is None:
+            return _give_up(context, rows, media_id)
+        intent = _deletion(row)
+        objects = objects_at(context, intent)
+        try:
+            begun = rows.withdraw(row, intent)
+        except VersionConflict:  # its thumbnail was drawn, its state was noted, or somebody else deletes it
+            continue
+        finish(rows, objects, begun)
+        return True
+    raise Conflict(f"The media output {media_id} is being changed all the time.", fix="Delete it again.")
 
 
 def finish(rows: MediaRows, objects: ObjectStore, begun: IntentRow) -> None:

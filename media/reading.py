@@ -14,7 +14,7 @@ from media.pictures import SOURCE_BYTES, TYPES, NoThumbnailError, draw_thumbnail
 from media.records import DAMAGED, INTACT, MISSING, Integrity, Media, media_key, object_key, session_prefix, user_prefix
 from media.rows import MediaPage, MediaRow, MediaRows
 from northstar.context import RequestContext
-from northstar.errors import NorthstarError, NotFound
+from northstar.errors import NorthstarError, NotFound, VersionConflict
 from storage.blobs import ByteRange, RangeRequest
 from storage.errors import BackendRejected, ChecksumMismatch
 from storage.kinds.object_store import ObjectStore
@@ -124,7 +124,10 @@ def verify_media(context: RequestContext, media_id: str) -> Media:
         deque(open_content(rows, objects, row, ByteRange(0, row.media.size_bytes)).chunks, maxlen=0)
     except DamagedMedia:
         return rows.row(media_id).media
-    return note_integrity(rows, row, INTACT)
+    try:
+        return note_integrity(rows, row, INTACT)
+    except VersionConflict:  # its thumbnail was drawn meanwhile
+        return note_integrity(rows, rows.row(media_id), INTACT)
 
 
 def get_thumbnail(context: RequestContext, media_id: str) -> bytes:

@@ -16,7 +16,7 @@ from northstar.context import RequestContext
 from storage.api.object_answers import bytes_answer, described, not_modified
 from storage.api.object_conditions import is_unchanged, range_applies, wanted_range
 from storage.blobs import Blob, BlobInfo, ByteRange
-from storage.guard import ServedBy
+from storage.kinds.object_store import ObjectStore
 
 _SHOWN: Final = ("audio/", "image/", "video/")
 _NOT_SHOWN: Final = frozenset({"image/svg+xml"})
@@ -55,8 +55,8 @@ def headers_of(media: Media) -> dict[str, str]:
 
 def content_answer(
     request: Request | HttpRequest, context: RequestContext, rows: MediaRows, row: MediaRow
-) -> tuple[HttpResponseBase, ServedBy | None]:
-    """Answer 200, 206, 304 or 416, and say which route gave the bytes, if any were asked for.
+) -> tuple[HttpResponseBase, ObjectStore | None]:
+    """Answer 200, 206, 304 or 416, and say which store gave the bytes, if one was asked.
 
     The first part is proven before the answer begins; a later one that is damaged breaks the connection off before it. Raises
     VersionConflict (412), DamagedMedia and as `reopen`.
@@ -74,7 +74,7 @@ def content_answer(
     content = open_content(rows, objects, row, span)
     answer = bytes_answer(request, Blob(info, content.chunks, span), is_part=wanted is not None)
     answer.headers["Content-Disposition"] = headers_of(row.media)["Content-Disposition"]
-    return answer, objects.served_by
+    return answer, objects
 
 
 def head_answer(request: Request, media: Media) -> HttpResponse:

@@ -192,8 +192,9 @@ class ContentView(MediaBase):
     def get(self, request: Request, media_id: UUID) -> HttpResponseBase:
         """Read the bytes, or one range of them. What is not what was stored is never sent: 500 `CHECKSUM_MISMATCH`."""
         rows = self.rows()
-        answer, served_by = content_answer(request, self.context, rows, rows.row(str(media_id)))
-        self.served(served_by)
+        answer, objects = content_answer(request, self.context, rows, rows.row(str(media_id)))
+        if objects is not None:
+            self._served, self._store = objects.served_by, objects
         return answer
 
     @extend_schema(exclude=True)

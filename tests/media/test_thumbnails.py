@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from media import pictures
+from media.rows import MediaRows
 from tests.media.conftest import rows, stored
 from tests.media.pictures import png
 
@@ -91,4 +92,17 @@ def test_a_deleted_media_output_does_not_come_back_by_its_thumbnail(acme_api, mo
 
     monkeypatch.setattr("media.reading.draw_thumbnail", deleting)
     assert thumbnail(acme_api, media).status_code == 200
+    assert rows() == {}
+
+
+def test_a_thumbnail_that_is_drawn_meanwhile_does_not_stop_a_deletion(acme_api, monkeypatch):
+    media = stored(acme_api, png())
+    withdraw = MediaRows.withdraw
+
+    def late(self, row, intent):
+        thumbnail(acme_api, media)
+        return withdraw(self, row, intent)
+
+    monkeypatch.setattr(MediaRows, "withdraw", late)
+    assert acme_api.delete(f"media/{media['media_id']}").status_code == 204
     assert rows() == {}

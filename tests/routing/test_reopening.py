@@ -60,10 +60,21 @@ def test_an_earlier_place_is_opened_after_any_number_of_switches(acme):
     assert [reopen(KIND, ACME, where).served_by for where in (old, new)] == [old, new]
 
 
+def test_secrets_of_today_stand_in_for_those_of_the_same_service_and_for_no_others(acme, settings):
+    settings.NORTHSTAR_ALLOWED_ENDPOINTS = ["http://127.0.0.1:1"]
+    route = put(**OLD, **KEYS)
+    old = here()
+    move(route, **NEW, access_key_id="AKIANEW", secret_access_key="rotated")
+    assert reopen(KIND, ACME, old).served_by == old
+    move(route, **NEW, endpoint="http://127.0.0.1:1", access_key_id="AKIANEW", secret_access_key="rotated")
+    with pytest.raises(BackendRejected):
+        reopen(KIND, ACME, old)
+
+
 def test_a_secret_given_in_clear_goes_with_its_revision_until_a_route_leads_there_again(acme):
     route = put(**OLD, **KEYS)
     old = here()
-    move(route, **NEW)
+    move(route, **NEW, access_key_id=None, secret_access_key=None)
     with pytest.raises(BackendRejected, match="Nothing leads any more") as refused:
         reopen(KIND, ACME, old)
     assert "a-secret-of-old" not in refused.value.told()
