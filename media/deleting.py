@@ -11,7 +11,6 @@ from storage.errors import BackendRejected
 from storage.kinds.object_store import ObjectStore
 from storage.reopening import reopen
 
-
 ATTEMPTS: Final = 5
 
 

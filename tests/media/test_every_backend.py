@@ -4,9 +4,15 @@ import hashlib
 
 import pytest
 
-from media.sweeping import sweep_media
+from media.services import store_media, sweep_media
+from routing.changes import RouteUpdate, update_route
+from routing.models import Route
+from routing.resolve import resolve
+from storage.opening import build_adapter
+from tests.api.test_every_backend import CONFIGS
 from tests.api.test_every_object_backend import lead, stranger
-from tests.media.conftest import listed, object_files, rows, stored
+from tests.conftest import CAUSE
+from tests.media.conftest import ACME, listed, object_files, rows, stored
 from tests.media.pictures import png
 from tests.object_places import OBJECT_BACKENDS, OBJECT_CLOUDS, SCHEMES, object_config
 
@@ -43,6 +49,31 @@ def test_media_live_on_every_backend(request, acme_api, globex_api, operator_api
     for media_id in listed(acme_api):
         assert acme_api.delete(f"media/{media_id}").status_code == 204
     assert (rows(), acme_api.get("storage/objects?prefix=media/").json()["items"]) == ({}, [])
+    assert not [one for one in sweep_media(repair=False, objects=True) if one.findings or one.error]
+
+
+@pytest.mark.parametrize("backend", [name for name in CONFIGS if name != "filesystem"])
+def test_rows_of_media_live_on_every_document_backend(request, acme_api, acme, backend):
+    route = Route.objects.get(tenant=acme, env="dev", resource_kind="tabular_store")
+    update_route(route.pk, RouteUpdate(backend_type=backend, config=CONFIGS[backend](request)), CAUSE)
+    adapter = build_adapter(resolve("tabular_store", ACME), ACME.mode)
+    adapter.driver.prepare()
+    user = {"X-User-Id": "ada"}
+    film = stored(acme_api, bytes(SIZE), content_type="video/mp4", headers=user)
+    pictures = [store_media(ACME, [png()], session_id="s_10", operation_id=name) for name in ("op-1", "op-2", "op-1")]
+    ids = [film["media_id"], pictures[0].media_id, pictures[1].media_id]
+    assert pictures[2].media_id == ids[1]
+    assert acme_api.get(f"media/{ids[0]}").json() == film
+    assert listed(acme_api, "limit=2") == listed(acme_api, "user_id=ada&limit=1") == ids
+    assert listed(acme_api, "session_id=s_10&order=newest&limit=1") == [ids[2], ids[1]]
+    assert read(acme_api, film, headers={"Range": "bytes=9000000-9000001"}).getvalue() == bytes(2)
+    assert acme_api.get(f"media/{ids[1]}/thumbnail").status_code == 200
+    asked = acme_api.post("media/presign", {"session_id": "s_1"}, headers=user).json()
+    assert stranger(asked, b"from outside")[0] == 200
+    assert [acme_api.post(f"media/{asked['media_id']}/complete", {}).status_code for _ in range(2)] == [200, 200]
+    for media_id in listed(acme_api):
+        assert acme_api.delete(f"media/{media_id}").status_code == 204
+    assert [key for key in rows() if not key.startswith("operation:")] == []
     assert not [one for one in sweep_media(repair=False, objects=True) if one.findings or one.error]
 
 
