@@ -50,9 +50,9 @@ class Media(_Row):
     checksum_sha256: str
     created_at: datetime
     updated_at: datetime
-    width: int | None = None
-    height: int | None = None
-    integrity: Integrity = INTACT
+    width: int | None
+    height: int | None
+    integrity: Integrity
     verified_at: datetime
 
     @property

@@ -6,14 +6,14 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from media.reading import has_thumbnail
-from media.records import Integrity, Media
+from media.records import Media
 from northstar.inputs import PageSize
 from storage.kinds.uploads import LONGEST_SECONDS
 
 LIST_LIMIT = 100
 
 
-class MediaOut(BaseModel):
+class MediaOut(Media):
     """A media output.
 
     `object_ref` says where its bytes lie; it stays good when the route is switched. `mime_type` is the declared type, else the
@@ -22,23 +22,6 @@ class MediaOut(BaseModel):
     for what has none.
     """
 
-    media_id: str
-    tenant_id: str
-    session_id: str
-    user_id: str | None
-    object_ref: str
-    uri: str
-    mime_type: str
-    declared_type: str | None
-    sniffed_type: str
-    size_bytes: int
-    checksum_sha256: str
-    created_at: datetime
-    updated_at: datetime
-    width: int | None
-    height: int | None
-    integrity: Integrity
-    verified_at: datetime
     thumbnail: str | None
 
 

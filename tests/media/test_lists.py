@@ -38,6 +38,9 @@ def build(count, *, session="s_1", user="ada"):
             checksum_sha256="0" * 64,
             created_at=now,
             updated_at=now,
+            width=None,
+            height=None,
+            integrity="intact",
             verified_at=now,
         )
         puts += [Put(key, media.model_dump()) for key in keys_of(media)]
