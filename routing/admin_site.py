@@ -1,6 +1,7 @@
 """The back office's own admin site: Django's, under Northstar's name and theme, with a dashboard first and a keyboard palette."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import wraps
 from typing import Any, ClassVar, Final, Protocol, TypeVar, cast
 
@@ -55,6 +56,16 @@ class Page(Protocol):
     def get_urls(self) -> list[URLPattern]: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Box:
+    """What an app adds to the dashboard for those who hold a permission: figures, drawn by two templates as `box`."""
+
+    permission: str
+    figures: Callable[[], Any]
+    tile: str
+    template: str
+
+
 class NorthstarAdminSite(AdminSite):
     """Registers nothing by itself: the apps' `admin` packages register with `site`."""
 
@@ -67,6 +78,7 @@ class NorthstarAdminSite(AdminSite):
     def __init__(self, name: str) -> None:
         super().__init__(name)
         self.pages: list[Page] = []
+        self.boxes: list[Box] = []
 
     def register_page(self, page: Page) -> None:
         """Add a page over a store. Raises ValueError for a slug that another page has."""
@@ -102,7 +114,8 @@ class NorthstarAdminSite(AdminSite):
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         """Show the dashboard."""
-        return super().index(request, {**dashboard.figures(request.user), **(extra_context or {})})
+        boxes = [(box, box.figures()) for box in self.boxes if request.user.has_perm(box.permission)]
+        return super().index(request, {**dashboard.figures(request.user), "boxes": boxes, **(extra_context or {})})
 
     def jump(self, request: HttpRequest) -> JsonResponse:
         """Answer the palette: where could `q` lead?"""

@@ -85,3 +85,11 @@ def brief(value: Any, characters: int = BRIEF) -> str:
     """Return a stored value as JSON on one line, cut off where it is long."""
     told = json.dumps(json.loads(dumps(value)), ensure_ascii=False)
     return told if len(told) <= characters else f"{told[:characters]}…"
+
+
+def clock(text: str) -> SafeString | str:
+    """Return a time that is kept as text, as `moment` shows one; any other text as it is."""
+    try:
+        return moment(datetime.fromisoformat(text))
+    except ValueError:
+        return text

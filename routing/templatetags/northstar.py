@@ -2,12 +2,13 @@
 
 from django import template
 
-from routing.showing import age, brief, difference_table, moment, pretty, state
+from routing.showing import age, brief, clock, difference_table, moment, pretty, state
 
 register = template.Library()
 
 register.filter(age)
 register.filter(brief)
+register.filter(clock)
 register.filter(moment)
 register.filter(pretty)
 register.simple_tag(difference_table)

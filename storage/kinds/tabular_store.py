@@ -13,13 +13,12 @@ from northstar.errors import InvalidRequest, NorthstarError
 from storage.documents import (
     ANY,
     BulkPut,
-    Delete,
     Deltas,
     Document,
     Expect,
     Expectation,
+    Operation,
     Outcome,
-    Put,
     Ref,
     Totals,
     Written,
@@ -94,7 +93,7 @@ class TabularStore:
 
     @property
     def cache_anchor(self) -> object:
-        """An object that lives as long as the driver: what is cached of these tables per process hangs on it, weakly."""
+        """An object that lives as long as the driver: what a caller caches of these tables hangs on it, weakly."""
         return self._documents.cache_anchor
 
     def upsert(
@@ -113,9 +112,16 @@ class TabularStore:
         return _record(document) if document else None
 
     def get_many(self, table: str, keys: Sequence[str]) -> list[Record | None]:
-        """Return one entry per key, in the order asked; None for a missing record."""
+        """Return one entry per key, in the order asked; None for a record that is missing."""
         documents = self._documents.get_many([_ref(table, key) for key in keys])
         return [_record(document) if document else None for document in documents]
+
+    def write(self, table: str, operations: Sequence[Operation], *, operation_id: str = "") -> list[Outcome]:
+        """Apply 1 to 50 operations on records of one table, all or none.
+
+        Raises what the first failing operation would raise alone, or ValueTooLarge.
+        """
+        return self._documents.write(COLLECTION, (table,), operations, operation_id=operation_id)
 
     def delete(
         self, table: str, key: str, *, expect: Literal[Expectation.ANY] | int = ANY, operation_id: str = ""
@@ -133,13 +139,6 @@ class TabularStore:
         bounds = {"before" if reverse else "after": after}
         page = self._documents.scan(COLLECTION, (table,), prefix=prefix, limit=limit, reverse=reverse, **bounds)
         return RecordPage(tuple(map(_record, page.documents)), page.cursor)
-
-    def write(self, table: str, operations: Sequence[Put | Delete], *, operation_id: str = "") -> list[Outcome]:
-        """Apply 1 to 50 writes of one table, of 1 MiB together: all of them, or none.
-
-        Raises what the first of them that fails would raise alone.
-        """
-        return self._documents.write(COLLECTION, (table,), operations, operation_id=operation_id)
 
     def increment(
         self,

@@ -34,7 +34,8 @@ class StorePage:
 
     `slug` is its part of the address, `section` the heading in the navigation, `lead` one sentence on what it shows. `seen_by`
     and `acted_by` name the first group that may: those after it may too. `by_user`: what is kept is each user's own, so the
-    place names one. `views` names methods by the rest of their address; each takes a Visit and returns what `visit.answer` made.
+    place may name one; `by_surface`: each surface's own. `views` names methods by the rest of their address; each takes a Visit
+    and returns what `visit.answer` made.
     """
 
     slug: ClassVar[str]
@@ -45,12 +46,19 @@ class StorePage:
     seen_by: ClassVar[str] = VIEWER
     acted_by: ClassVar[str] = OPERATOR
     by_user: ClassVar[bool] = False
+    by_surface: ClassVar[bool] = True
     views: ClassVar[dict[str, str]] = {}
     actions: ClassVar[tuple[type[StoreAction], ...]] = ()
 
     def show(self, visit: Visit) -> HttpResponse:
         """Answer with the page itself."""
         raise NotImplementedError
+
+    @property
+    def without(self) -> tuple[str, ...]:
+        """The parts of a place that this page does not ask for."""
+        asked = {"surface": self.by_surface, "user": self.by_user}
+        return tuple(name for name, wanted in asked.items() if not wanted)
 
     def allows(self, person: Any, group: str) -> bool:
         """Whether a person has the right that `group`, and all groups after it, hold on what routes keep."""
@@ -80,9 +88,9 @@ class StorePage:
             return (
                 self._redirected(request, query)
                 if query
-                else self._choice(request, PlaceForm(None, by_user=self.by_user))
+                else self._choice(request, PlaceForm(None, without=self.without))
             )
-        form = PlaceForm(request.GET, by_user=self.by_user)
+        form = PlaceForm(request.GET, without=self.without)
         if not form.is_valid():
             return self._choice(request, form)
         return self._at(form.place, view, request)
@@ -91,8 +99,8 @@ class StorePage:
         try:
             visit = Visit(request, self, place, place.context(request))
         except NotFound as refusal:
-            return self._choice(request, PlaceForm(request.GET, by_user=self.by_user), refusal=refusal, status=404)
-        keep(request, place)
+            return self._choice(request, PlaceForm(request.GET, without=self.without), refusal=refusal, status=404)
+        keep(request, place, without=self.without)
         try:
             return view(visit)
         except NorthstarError as refusal:
@@ -166,7 +174,7 @@ class StorePage:
         return TemplateResponse(request, f"admin/{template}.html", frame, status=status)
 
     def _filled(self, place: Place) -> PlaceForm:
-        return PlaceForm(place.query, by_user=self.by_user)
+        return PlaceForm(place.query, without=self.without)
 
 
 def store_page(page: type[StorePage]) -> type[StorePage]:

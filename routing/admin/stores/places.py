@@ -1,6 +1,6 @@
 """Where an operator looks: the tenant, environment and project whose data a page shows, in its address and in the session."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -65,10 +65,10 @@ class PlaceForm(forms.Form):
     surface = forms.CharField(required=False, max_length=128)
     user = forms.CharField(required=False, max_length=128, validators=[identifier_validator])
 
-    def __init__(self, data: Any, *, by_user: bool) -> None:
+    def __init__(self, data: Any, *, without: Collection[str]) -> None:
         super().__init__(data, auto_id="place_%s")
-        if not by_user:
-            del self.fields["user"]
+        for name in without:
+            del self.fields[name]
         for name, field in self.fields.items():
             offered = {"list": f"places_{name}"} if name in {"tenant", "env", "project"} else {}
             placeholder = "" if field.required else "none"
@@ -85,9 +85,8 @@ class PlaceForm(forms.Form):
     def place(self) -> Place:
         """The place that a valid form names."""
         given = self.cleaned_data
-        return Place(
-            given["tenant"], given["env"], given["project"] or None, given["surface"], given.get("user") or None
-        )
+        surface = given.get("surface") or NO_SURFACE
+        return Place(given["tenant"], given["env"], given["project"] or None, surface, given.get("user") or None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +129,10 @@ def kept_place(request: HttpRequest) -> dict[str, str]:
     return kept
 
 
-def keep(request: HttpRequest, place: Place) -> None:
-    """Remember where somebody looks, for the next page. A page that knows no user leaves a kept one alone."""
+def keep(request: HttpRequest, place: Place, *, without: Collection[str]) -> None:
+    """Remember where somebody looks, for the next page. What this page does not ask for stays as it was."""
     kept = kept_place(request)
     same_place = all(kept.get(name) == place.query.get(name) for name in ("tenant", "env", "project"))
-    query = ({"user": kept["user"]} if same_place and "user" in kept else {}) | place.query
+    query = ({name: kept[name] for name in without if name in kept} if same_place else {}) | place.query
     if kept != query:
         request.session[KEPT] = query

@@ -4,7 +4,7 @@ from django.db import migrations
 
 
 class Migration(migrations.Migration):
-    dependencies = [("routing", "0005_registry_mirror")]
+    dependencies = [("routing", "0006_locks_hold_ingest")]
 
     operations = [
         migrations.AlterModelOptions(
