@@ -15,6 +15,7 @@ from django.db import connection
 
 from analytics.budgets.sweeping import sweep_in_turn as sweep_budgets_in_turn
 from analytics.records.draining import drain_spool
+from media.sweeping import sweep_media_in_turn
 from northstar.notices import notices
 from northstar.periodic import Periodic
 from northstar.propagation import hear_changes
@@ -56,9 +57,9 @@ class Background:
         if self.role == STREAMS:
             self.relay = start_relay()
             first = random.uniform(0, SWEEP_WITHIN_SECONDS)  # noqa: S311 - spreads work, and is no secret
-            self.jobs.append(Periodic("northstar-sweep", sweep_in_turn, SWEPT_EVERY.total_seconds(), first_after=first))
             every = SWEPT_MEMORY_EVERY.total_seconds()
             self.jobs.append(Periodic("northstar-memory", sweep_memory_in_turn, every, first_after=first))
+            self.jobs.append(Periodic("northstar-sweep", _sweep, SWEPT_EVERY.total_seconds(), first_after=first))
             if settings.NORTHSTAR_PROBE_SECONDS:
                 seconds = min(DUE_EVERY_SECONDS, settings.NORTHSTAR_PROBE_SECONDS)
                 self.jobs.append(Periodic("northstar-probes", probe_due_routes, seconds))
@@ -87,6 +88,12 @@ class Background:
             logger.warning("What was counted last is lost: %s", error)
         finally:
             connection.close()
+
+
+def _sweep() -> None:
+    """Sweep uploads, then media: what a stranger never registered is gone before what expected it is given up."""
+    sweep_in_turn()
+    sweep_media_in_turn()
 
 
 class _Report:

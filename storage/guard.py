@@ -53,11 +53,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class ServedBy:
-    """Which route answers: shown in response headers, bound into cursors, stamped on metrics."""
+    """Which route answers: shown in response headers, bound into cursors, stamped on metrics.
+
+    `place` names where its data lie (`storage.opening.place_of`); empty where nobody will look for them there again.
+    """
 
     route_id: int
     revision: int
     backend_type: str
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)

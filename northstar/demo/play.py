@@ -19,6 +19,7 @@ from northstar.demo.files import keep_files
 from northstar.demo.flip import flip_objects, point_objects_at
 from northstar.demo.handing_out import hand_out
 from northstar.demo.memory import remember
+from northstar.demo.outputs import delete_outputs, read_output, store_output
 from northstar.demo.places import FIRST, SECOND, Place, folder, prefix
 from northstar.demo.refusals import try_what_is_forbidden
 from northstar.demo.report import Report
@@ -99,7 +100,9 @@ def _perform(stage: Stage, *, keep: bool) -> None:
     hand_out(stage, files[0])
     tell_history(stage)
     keep_dependencies(stage)
+    output = store_output(stage, files[0])
     flip_objects(stage, files[0])
+    read_output(stage, output)
     try_what_is_forbidden(stage, files[0])
     remember(stage)
     if not keep:
@@ -107,6 +110,7 @@ def _perform(stage: Stage, *, keep: bool) -> None:
 
 
 def _tidy_up(stage: Stage) -> None:
+    delete_outputs(stage)
     _delete_objects(stage)
     point_objects_at(stage, stage.first, "The demo is over.")
     _delete_objects(stage)

@@ -35,6 +35,7 @@ from storage.kinds.metrics import NewValue
 from storage.kinds.sessions import NewMessage
 from storage.opening import open_store
 from tests.conftest import CAUSE, TENANT_SCOPES, Api, filesystem_routes
+from tests.media.pictures import png
 
 CANARY = "acme-only-7d1f"
 """Stands in everything that acme keeps, and in no name."""
@@ -51,6 +52,8 @@ class World:
     ids: dict[str, int] = field(default_factory=dict)
     tokens: dict[str, str] = field(default_factory=dict)
     """Of presigned URLs, by the operation that they allow."""
+    media: dict[str, str] = field(default_factory=dict)
+    """Ids of a media output, and of one whose upload has come."""
     reservations: dict[str, str] = field(default_factory=dict)
     """One that is held for each operation on one."""
 
@@ -63,6 +66,7 @@ FILLINGS: dict[str, Callable[[World, str], Any]] = {
     "deltas": lambda _world, _operation: {"n": 1},
     "key": lambda _world, _operation: "k1",
     "lock_id": lambda world, _operation: world.ids["lock"],
+    "media_id": lambda world, operation: world.media["upload" if operation == "complete_media" else "stored"],
     "metric": lambda _world, _operation: "tokens",
     "provider": lambda _world, _operation: "openai",
     "name": lambda _world, _operation: "m1",
@@ -94,7 +98,7 @@ BODIES: dict[str, dict[str, Any]] = {
 """What an operation's body must hold besides what its schema requires, so that the owner's request changes something."""
 
 
-QUERIES: dict[str, dict[str, str]] = {"locks_release": {"env": "qa"}}
+QUERIES: dict[str, dict[str, str]] = {"locks_release": {"env": "qa"}, "store_media": {"session_id": "s1"}}
 """What an operation's query must hold besides what its schema requires."""
 
 NEEDED: dict[str, str] = dict.fromkeys(("presign_object", "earlier_nexus_presign"), "data:write")
@@ -246,6 +250,12 @@ def build_world(acme: Tenant, globex: Tenant, system: Tenant) -> World:
     return world
 
 
+def prepare(world: World, operation: Operation) -> None:
+    """Keep what only this operation is about, before anybody asks."""
+    if "media" in operation.name:
+        _keep_media(world)
+
+
 def _budget(world: World) -> None:
     """Give acme a budget whose writer is named as a secret, and reservations of it."""
     context = RequestContext(tenant_id="acme", env="dev", mode="lab", actor=CANARY)
@@ -278,6 +288,16 @@ def _presign(world: World) -> None:
         world.tokens[f"presigned_{method.lower()}"] = asked["url"].rpartition("/")[2]
         if method == "PUT":
             assert Client().generic("PUT", asked["url"], CANARY.encode()).status_code == 200
+
+
+def _keep_media(world: World) -> None:
+    """Keep a picture whose thumbnail was seen, and an upload that waits to be completed."""
+    api = Api(world.owner)
+    world.media["stored"] = api.post(f"media?session_id={CANARY}", png()).json()["media_id"]
+    assert api.get(f"media/{world.media['stored']}/thumbnail").status_code == 200
+    asked = api.post("media/presign", {"session_id": CANARY}).json()
+    assert Client().generic("PUT", asked["url"], CANARY.encode()).status_code == 200
+    world.media["upload"] = asked["media_id"]
 
 
 def strangers(world: World, operation: Operation) -> dict[str, tuple[Api, dict[str, Any]]]:

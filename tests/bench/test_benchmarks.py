@@ -17,6 +17,7 @@ ROWS = {
     "records": ["record get", "record put", "record get / unmetered"],
     "appends": ["append, 32 writers", "append, 1 writer"],
     "listings": ["list 100 at the end", "list 100 in the middle"],
+    "media": ["20 media / the rows raw", "20 media / HEAD of each"],
     "objects": ["1 KiB PUT / same promise", "1 KiB PUT / write in place"],
     "propagation": ["known in 4 processes"],
     "audit": ["verify trail / read it"],
