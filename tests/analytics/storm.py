@@ -28,6 +28,7 @@ from analytics.budgets.rows import Sums, stored_sums
 from analytics.budgets.setting import Target, set_policy
 from northstar.context import RequestContext
 from northstar.errors import Conflict, NotFound
+from storage.errors import BackendUnavailable
 
 TENANT = RequestContext("acme", "dev", "lab", actor="storm")
 PROJECTS, USERS = 2, 3
@@ -96,7 +97,7 @@ def _work(storm: Storm, number: int, share: int) -> None:
         for _ in range(chance.choice((1, 1, 3))):  # some send the same again after a crash, some never come back
             try:
                 _once(context, chance, amount, key, told)
-            except Crash:
+            except (Crash, BackendUnavailable):  # outrun for too long is one more way not to be told
                 storm.add("crashed")
                 continue
             except BudgetExceeded:
