@@ -27,6 +27,7 @@ BENCHMARKS: Final = {
     "budgets": "bench.budgets",
     "propagation": "bench.propagation",
     "audit": "bench.audit",
+    "analytics": "bench.analytics",
     "clouds": "bench.clouds",
     "s3_objects": "bench.s3_objects",
     "azure_blobs": "bench.azure_blobs",

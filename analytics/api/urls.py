@@ -2,6 +2,6 @@
 
 from django.urls import URLPattern
 
-from analytics.api import budget_reservations, budgets
+from analytics.api import budget_reservations, budgets, records
 
-urlpatterns: list[URLPattern] = [*budgets.urlpatterns, *budget_reservations.urlpatterns]
+urlpatterns: list[URLPattern] = [*budgets.urlpatterns, *budget_reservations.urlpatterns, *records.urlpatterns]
