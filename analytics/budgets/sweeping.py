@@ -14,6 +14,7 @@ from django.conf import settings
 from django.core.cache import cache
 
 from analytics.budgets.alerts import resolve_reached, review
+from analytics.budgets.amounts import text
 from analytics.budgets.figures import Figure, read_figures
 from analytics.budgets.folding import fold
 from analytics.budgets.names import USER, counter_key
@@ -24,6 +25,7 @@ from analytics.budgets.recovery import recover_due
 from analytics.budgets.shelves import budgets_in, levels_of, users_levels
 from northstar.context import RequestContext
 from northstar.errors import NoRouteConfigured, NorthstarError
+from routing.operations.quotas import Quota, keep_quotas
 from routing.resolve import snapshot
 
 FOLD_EVERY_SECONDS: Final = 86_400
@@ -101,11 +103,21 @@ def _swept(context: RequestContext, project: str | None, now: datetime, *, foldi
 
 
 def _reviewed(context: RequestContext, place: Place) -> int:
-    """Raise and resolve what is due in a place, and return how many alerts that were."""
-    changed = 0
+    """Raise and resolve what is due in a place, leave word of its budgets for diagnostics; return how many alerts that were."""
+    changed, quotas = 0, list[Quota]()
     for figure in _figures(context, place):
         changed += len(resolve_reached(context, figure)) + len(review(context, figure))
+        if figure.level.user is None:
+            quotas.append(_quota(figure))
+    keep_quotas(context.tenant_id, context.env, place.project, quotas)
     return changed
+
+
+def _quota(figure: Figure) -> Quota:
+    policy = figure.level.policy
+    limit = None if figure.limit is None else text(figure.limit)
+    used, reserved = text(figure.used), text(figure.reserved)
+    return Quota(policy.provider, policy.metric, figure.level.name, figure.window.label, used, reserved, limit)
 
 
 def _figures(context: RequestContext, place: Place) -> Iterator[Figure]:

@@ -140,6 +140,15 @@ def test_a_forecast_says_when_the_limit_runs_out(tenant_context, time_machine):
     assert (told["threshold"], told["projected"], told["method"].partition(":")[0]) == ("forecast", "500", "linear")
 
 
+def test_diagnostics_tell_how_far_budgets_are_used(tenant_context, acme, api):
+    set_policy(tenant_context, TOKENS, Terms(hard_limit=10, mode="observe"))
+    record_usage(tenant_context, "openai", "tokens", 4)
+    sweep()
+    items = api(acme).get("routing/diagnostics?kind=tabular_store").json()["items"]
+    quota = {"provider": "openai", "metric": "tokens", "level": "tenant", "window": "lifetime"}
+    assert [item["quotas"]["items"] for item in items] == [[{**quota, "used": "4", "reserved": "0", "limit": "10"}]]
+
+
 def test_the_command_sweeps(tenant_context, capsys):
     set_policy(tenant_context, TOKENS, Terms(soft_limit=1))
     call_command("budget", "sweep", "--fold")
