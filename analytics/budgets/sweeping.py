@@ -17,7 +17,7 @@ from analytics.budgets.alerts import resolve_reached, review
 from analytics.budgets.amounts import text
 from analytics.budgets.figures import Figure, read_figures
 from analytics.budgets.folding import fold
-from analytics.budgets.names import USER, counter_key
+from analytics.budgets.names import OWED, USER, counter_key
 from analytics.budgets.outbox import ACTOR, deliver_all
 from analytics.budgets.places import Place, open_place
 from analytics.budgets.projects import projects_of
@@ -92,9 +92,11 @@ def _swept(context: RequestContext, project: str | None, now: datetime, *, foldi
     try:
         place = open_place(context, project)
         in_place = replace(context, project_id=project)
-        done = replace(done, settled=recover_due(in_place, place, now))
-        delivered, waiting = deliver_all(in_place, place)
-        done = replace(done, delivered=delivered, waiting=waiting, alerts=_reviewed(in_place, place))
+        if place.page(OWED, limit=1).records:
+            done = replace(done, settled=recover_due(in_place, place, now))
+            delivered, waiting = deliver_all(in_place, place)
+            done = replace(done, delivered=delivered, waiting=waiting)
+        done = replace(done, alerts=_reviewed(in_place, place))
         return replace(done, folded=fold(in_place, place, now)) if folding else done
     except NoRouteConfigured:
         return done
