@@ -25,6 +25,7 @@ BENCHMARKS: Final = {
     "listings": "bench.listings",
     "objects": "bench.objects",
     "media": "bench.media",
+    "budgets": "bench.budgets",
     "propagation": "bench.propagation",
     "audit": "bench.audit",
     "analytics": "bench.analytics",

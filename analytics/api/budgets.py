@@ -8,6 +8,7 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from analytics.api.budget_answers import budget_answer, level_answer, usage_answer
 from analytics.api.budget_bodies import (
     BudgetIn,
     BudgetOut,
@@ -18,9 +19,6 @@ from analytics.api.budget_bodies import (
     CheckQuery,
     UsageIn,
     UsageOut,
-    budget_answer,
-    level_answer,
-    usage_answer,
 )
 from analytics.budgets.amounts import micros, text
 from analytics.budgets.counting import record_usage

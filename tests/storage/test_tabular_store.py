@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from northstar.errors import AlreadyExists, InvalidRequest, VersionConflict
-from storage.documents import ABSENT, Delete, Put
+from storage.documents import ABSENT, Delete, Increment, Put
 from storage.errors import CeilingReached, FloorReached, InvalidKey, InvalidValue, ValueTooLarge
 from storage.kinds.tabular_store import DeleteRecord, PutRecord, TabularStore
 from tests.storage.stores import FilesystemStores
@@ -188,3 +188,12 @@ def test_a_listing_can_be_read_from_its_end(tables):
     assert [record.key for record in page.records] == ["k4", "k3"]
     rest = tables.list_by_prefix("t", "k", after=page.next_after, reverse=True)
     assert ([record.key for record in rest.records], rest.next_after) == (["k2", "k1", "k0"], None)
+
+
+def test_many_records_are_read_in_the_order_asked_and_written_all_or_none(tables):
+    tables.upsert("policies", "p1", {"n": 1})
+    with pytest.raises(AlreadyExists):
+        tables.write("policies", [Put("p2", {"n": 5}), Put("p1", {}, ABSENT)])
+    tables.write("policies", [Put("p2", {"n": 2}, ABSENT), Increment("p1", {"n": 2})])
+    found = tables.get_many("policies", ["p2", "nobody", "p1"])
+    assert [record and record.data for record in found] == [{"n": 2}, None, {"n": 3}]
