@@ -26,6 +26,7 @@ BENCHMARKS: Final = {
     "objects": "bench.objects",
     "propagation": "bench.propagation",
     "audit": "bench.audit",
+    "analytics": "bench.analytics",
     "clouds": "bench.clouds",
     "s3_objects": "bench.s3_objects",
     "azure_blobs": "bench.azure_blobs",

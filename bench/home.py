@@ -57,7 +57,7 @@ def _control_plane() -> str:
     tenant = create_tenant(TENANT, "Acme", LAB, cause)
     for kind in KINDS:
         create_route(RouteDraft(resource_kind=kind, tenant_id=TENANT, env=ENV, backend_type="filesystem"), cause)
-    _, token = issue_key(tenant, "bench", ["data:read", "data:write"], cause=cause)
+    _, token = issue_key(tenant, "bench", ["analytics:write", "data:read", "data:write"], cause=cause)
     return token
 
 

@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db import Error as DatabaseFailure
 from django.db import connection
 
+from analytics.records.draining import drain_spool
 from northstar.notices import notices
 from northstar.periodic import Periodic
 from northstar.propagation import hear_changes
@@ -48,6 +49,7 @@ class Background:
         """Start what the role has to do."""
         hear_changes()
         self.jobs.append(Periodic("northstar-report", _Report(self.role), settings.NORTHSTAR_REPORT_SECONDS))
+        self.jobs.append(Periodic("northstar-spool", drain_spool, settings.NORTHSTAR_SPOOL_SECONDS))
         if self.role == STREAMS:
             self.relay = start_relay()
             first = random.uniform(0, SWEEP_WITHIN_SECONDS)  # noqa: S311 - spreads work, and is no secret

@@ -84,6 +84,7 @@ class LockData(_Data):
     reason: str
     until: datetime | None
     created_at: datetime
+    holds_ingest: bool = False
 
 
 def data_of(model: type["Data"], row: Any) -> dict[str, Any]:

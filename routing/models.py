@@ -251,6 +251,11 @@ class StrategyLock(models.Model):
     owner = models.CharField(max_length=200)
     reason = models.TextField()
     until = models.DateTimeField(null=True, blank=True)
+    holds_ingest = models.BooleanField(
+        "holds ingestion",
+        default=False,
+        help_text="Also refuse analytics records while the lock holds; they are kept, and may be replayed after its end.",
+    )
     created_at = models.DateTimeField(editable=False)
     released_at = models.DateTimeField(null=True, blank=True, editable=False)
     released_by = models.CharField(max_length=200, blank=True, editable=False)

@@ -15,7 +15,7 @@ from django.db import connection
 
 from northstar.context import RequestContext
 from northstar.modes import LAB, MODES
-from routing.models import Route, SnapshotRevision, SurfaceAlias, Tenant
+from routing.models import Route, SnapshotRevision, StrategyLock, SurfaceAlias, Tenant
 from storage.errors import BackendUnavailable
 from storage.registry import BACKENDS, EMBEDDED
 
@@ -60,6 +60,8 @@ class Snapshot:
     """Effective mode by tenant id."""
     aliases: Mapping[str, str]
     """Canonical surface id by alias."""
+    holds: Mapping[tuple[str, str], tuple[StrategyLock, ...]] = field(default_factory=dict)
+    """Locks that hold ingestion and are not released, by tenant and environment: each says whether it holds now, and where."""
 
     def all_routes(self) -> dict[RouteKey, ResolvedRoute]:
         """Return enabled and disabled routes together."""
@@ -187,7 +189,16 @@ def _read(revision: int) -> Snapshot:
         route = resolved(row, modes[row.tenant_id])
         key = (route.resource_kind, route.tenant_id, route.env, route.project_id)
         (enabled if route.enabled else disabled)[key] = route
-    return Snapshot(revision, enabled, disabled, modes, dict(SurfaceAlias.objects.values_list("alias", "canonical")))
+    aliases = dict(SurfaceAlias.objects.values_list("alias", "canonical"))
+    return Snapshot(revision, enabled, disabled, modes, aliases, _holds())
+
+
+def _holds() -> dict[tuple[str, str], tuple[StrategyLock, ...]]:
+    holds: dict[tuple[str, str], tuple[StrategyLock, ...]] = {}
+    for row in StrategyLock.objects.filter(holds_ingest=True, released_at=None):
+        place = (row.tenant_id, row.env)
+        holds[place] = (*holds.get(place, ()), row)
+    return holds
 
 
 def resolved(row: Route, mode: str) -> ResolvedRoute:

@@ -270,12 +270,20 @@ class GuardedDocuments:
         """As the driver's; what breaks a rule has its error as its outcome, and the others are written."""
         refused: dict[int, Exception] = {}
         valid: dict[int, BulkPut] = {}
+        inner: dict[tuple[str, Partition], Partition] = {}
         for position, document in enumerate(documents):
+            ref = document.ref
             try:
+                place = (ref.collection, ref.partition)
+                if place not in inner:
+                    inner[place] = self._partition(*place)
+                check_key(ref.key)
                 good = _checked_put(document.fields, document.expect, document.expires_at)
-                valid[position] = replace(document, ref=self._inner(document.ref), fields=good)
             except NorthstarError as error:
                 refused[position] = error
+            else:
+                ref = Ref(ref.collection, inner[place], ref.key)
+                valid[position] = BulkPut(ref, good, document.expect, document.expires_at)
         puts = list(valid.values())
         stored = self._caller.run(
             "put_many", lambda: self._driver.put_many(puts), repeatable=False, spends=of_put_many(puts)

@@ -93,6 +93,12 @@ BACKENDS: Final[dict[str, Backend]] = {
 }
 
 KINDS: Final[dict[str, Kind]] = {
+    "analytics_store": Kind(
+        "Analytics store",
+        DOCUMENTS,
+        "storage.kinds.analytics_store.AnalyticsStore",
+        {"ordered_scan": True, "strong_reads": True, "atomic_operations": 50},
+    ),
     "event_stream": Kind(
         "Event stream",
         DOCUMENTS,

@@ -2,9 +2,10 @@
 
 from django.urls import URLPattern
 
-from analytics.api import attribution, contracts
+from analytics.api import attribution, contracts, records
 
 urlpatterns: list[URLPattern] = [
     *attribution.urlpatterns,
     *contracts.urlpatterns,
+    *records.urlpatterns,
 ]

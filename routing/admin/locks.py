@@ -29,6 +29,7 @@ from routing.changes.lock_reach import is_active
 from routing.models import StrategyLock
 from routing.showing import QUIET, WARN, moment, state
 
+HOLD_HELP = "Also refuse analytics records while the lock holds; they are kept, and may be replayed after its end."
 UNTIL_HELP = "In UTC. Empty: until somebody releases it."
 
 
@@ -41,6 +42,7 @@ class LockForm(Refusable, forms.Form):
         help_text="Whoever is refused reads this: say what is going on, and whom to ask.",
     )
     until = moment_field("Until", UNTIL_HELP)
+    holds_ingest = forms.BooleanField(label="Hold ingestion", required=False, help_text=HOLD_HELP)
 
 
 class EnvLockForm(RefusableForm):
@@ -50,7 +52,7 @@ class EnvLockForm(RefusableForm):
 
     class Meta:
         model = StrategyLock
-        fields: ClassVar[list[str]] = ["tenant", "env", "reason", "until"]
+        fields: ClassVar[list[str]] = ["tenant", "env", "reason", "until", "holds_ingest"]
         error_messages: ClassVar[dict[str, dict[str, str]]] = {"tenant": UNKNOWN_TENANT}
 
     def field_for(self, name: str) -> str:
@@ -80,14 +82,14 @@ def lock(route_admin: AnyModelAdmin, request: HttpRequest, route_id: int) -> Htt
     if request.method == "POST" and form.is_valid():
         given = form.cleaned_data
         try:
-            lock_route(route_id, reason=given["reason"], until=given["until"], cause=cause_of(request))
+            lock_route(route_id, **given, cause=cause_of(request))
         except NorthstarError as refusal:
             denied(request, refusal)
             form.show(refusal)
         else:
             route_admin.message_user(request, "Locked: nothing may move this route now.", messages.SUCCESS)
             return HttpResponseRedirect(address("change", route_id))
-    adminform = shown(form, [("Lock", {"fields": ["reason", "until"]})], route_admin)
+    adminform = shown(form, [("Lock", {"fields": ["reason", "until", "holds_ingest"]})], route_admin)
     return page(route_admin, request, route, "lock", "Lock", adminform=adminform)
 
 
@@ -177,7 +179,14 @@ class StrategyLockAdmin(ChangesAdmin):
 
     def save_model(self, request: HttpRequest, obj: StrategyLock, form: Any, change: bool) -> None:
         """Lock the environment."""
-        row = lock_env(obj.tenant_id, obj.env, reason=obj.reason, until=obj.until, cause=cause_of(request))
+        row = lock_env(
+            obj.tenant_id,
+            obj.env,
+            reason=obj.reason,
+            until=obj.until,
+            holds_ingest=obj.holds_ingest,
+            cause=cause_of(request),
+        )
         obj.pk = row.pk
         obj.refresh_from_db()
 

@@ -69,6 +69,7 @@ class LockOut(BaseModel):
     owner: str
     reason: str
     until: datetime | None
+    holds_ingest: bool
     created_at: datetime | None
     released_at: datetime | None
     released_by: str | None
@@ -113,6 +114,10 @@ class LockIn(Strict):
 
     reason: Annotated[str, Field(min_length=1, max_length=2000)]
     until: Timestamp | None = None
+    holds_ingest: Annotated[
+        bool,
+        Field(description="Also refuse analytics records; they are kept, and may be replayed after the lock's end."),
+    ] = False
 
 
 class EnvLockIn(LockIn):

@@ -1,6 +1,6 @@
 """Strategy locks over REST: set, list, read, release."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
@@ -31,7 +31,7 @@ class RouteLock(IdempotentPost, RouteView):
         """Lock a route: until the end, or until the caller releases it, nothing may change where its data lies."""
         body = self.body(LockIn)
         route = self.find(route_id)
-        return _answer(lock_route(route.pk, reason=body.reason, until=body.until, cause=self.cause()), 201)
+        return _answer(lock_route(route.pk, **_terms(body), cause=self.cause()), 201)
 
     @extend_schema(operation_id="routes_unlock", parameters=parameters_of(UndoQuery), responses={204: None})
     def delete(self, request: Request, route_id: int) -> Response:  # noqa: ARG002
@@ -92,7 +92,7 @@ class Locks(IdempotentPost, LockView):
         """Lock a tenant's environment for all resource kinds, routes to come included."""
         body = self.body(EnvLockIn)
         tenant_id, env = self.place(body.tenant_id, body.env)
-        return _answer(lock_env(tenant_id, env, reason=body.reason, until=body.until, cause=self.cause()), 201)
+        return _answer(lock_env(tenant_id, env, **_terms(body), cause=self.cause()), 201)
 
     @extend_schema(operation_id="locks_release", parameters=parameters_of(EnvQuery), responses={204: None})
     def delete(self, request: Request) -> Response:  # noqa: ARG002
@@ -121,6 +121,10 @@ class OneLock(LockView):
         cause = self.cause(query.switch_rationale, override=query.override_lock)
         unlock(self.find(lock_id).pk, cause)
         return Response(status=204)
+
+
+def _terms(body: LockIn) -> dict[str, Any]:
+    return {"reason": body.reason, "until": body.until, "holds_ingest": body.holds_ingest}
 
 
 def _answer(row: StrategyLock, status: int = 200) -> Response:

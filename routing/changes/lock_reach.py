@@ -79,6 +79,7 @@ def lock_summary(row: StrategyLock) -> dict[str, Any]:
         "owner": row.owner,
         "reason": row.reason,
         "until": timestamp(row.until),
+        "holds_ingest": row.holds_ingest,
         "created_at": timestamp(row.created_at),
         "released_at": timestamp(row.released_at),
         "released_by": row.released_by or None,

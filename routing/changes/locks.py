@@ -40,19 +40,26 @@ ROUTE_UNLOCKED: Final = "ROUTE_UNLOCKED"
 ROUTE_LOCK_OVERRIDDEN: Final = "ROUTE_LOCK_OVERRIDDEN"
 
 REASON_LENGTH: Final = 2000
+INGESTING_KIND: Final = "analytics_store"
+"""The one kind whose locks may hold new data back."""
 
 
-def lock_route(route_id: int, *, reason: str, until: datetime | None, cause: Cause) -> StrategyLock:
+def lock_route(
+    route_id: int, *, reason: str, until: datetime | None, cause: Cause, holds_ingest: bool = False
+) -> StrategyLock:
     """Lock one route; `until` None locks it until somebody releases it. The actor of the cause is the owner.
 
-    Raises NotFound, or InvalidRequest (no reason, an end that has passed).
+    `holds_ingest` also refuses new analytics records, which only a lock on an analytics_store's route can.
+    Raises NotFound, or InvalidRequest (no reason, an end that has passed, a hold on another kind).
     """
     with transaction.atomic():
         state = audit.lock()
-        return _lock(state, Place.of(_route(route_id)), reason, until, cause)
+        return _lock(state, Place.of(_route(route_id)), reason, until, cause, holds_ingest=holds_ingest)
 
 
-def lock_env(tenant_id: str, env: str, *, reason: str, until: datetime | None, cause: Cause) -> StrategyLock:
+def lock_env(
+    tenant_id: str, env: str, *, reason: str, until: datetime | None, cause: Cause, holds_ingest: bool = False
+) -> StrategyLock:
     """Lock all routes of a tenant's environment, those to come too; otherwise as `lock_route`.
 
     Raises InvalidRequest (unknown tenant, bad environment, no reason, an end that has passed).
@@ -65,7 +72,7 @@ def lock_env(tenant_id: str, env: str, *, reason: str, until: datetime | None, c
         if not re.fullmatch(ENV_PATTERN, env):
             errors.append(FieldError("env", "pattern", "Use 1 to 31 lower-case letters, digits or dashes."))
         _refuse(errors)
-        return _lock(state, Place(tenant_id, env, ""), reason, until, cause)
+        return _lock(state, Place(tenant_id, env, ""), reason, until, cause, holds_ingest=holds_ingest)
 
 
 def unlock(lock_id: int, cause: Cause) -> StrategyLock:
@@ -117,9 +124,14 @@ def check_locks(place: Place, cause: Cause, *, reroutes: bool) -> list[StrategyL
     return locks
 
 
-def _lock(state: SnapshotRevision, place: Place, reason: str, until: datetime | None, cause: Cause) -> StrategyLock:
+def _lock(
+    state: SnapshotRevision, place: Place, reason: str, until: datetime | None, cause: Cause, *, holds_ingest: bool
+) -> StrategyLock:
     now = datetime.now(UTC)
     _check(reason, until, now)
+    if holds_ingest and place.resource_kind not in {"", INGESTING_KIND}:
+        detail = f"A lock on a route of {place.resource_kind} cannot hold ingestion: records go to {INGESTING_KIND}."
+        _refuse([FieldError("holds_ingest", "kind", detail)])
     row = StrategyLock.objects.create(
         tenant_id=place.tenant_id,
         env=place.env,
@@ -128,6 +140,7 @@ def _lock(state: SnapshotRevision, place: Place, reason: str, until: datetime | 
         owner=cause.actor,
         reason=reason.strip(),
         until=until,
+        holds_ingest=holds_ingest,
         created_at=now,
     )
     announce(audit.record(state, ROUTE_LOCKED, lock_subject(row), _because(cause, reason), after=lock_summary(row)))

@@ -1,6 +1,7 @@
 """What a batch of writes would do to one partition: each sees those before it, and nothing is stored until all are decided."""
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -84,9 +85,17 @@ class Batch:
         self._epoch = epoch
         self._index = index
         self._log = log
+        self._own_id = secrets.token_hex(6)
+        self._looked_up: dict[str, Row | None] = {}
         self._states: _Changes = {}
         self._shares: dict[str, int] = {}
         self._answers: dict[str, list[Answer]] = {}
+
+    def look_up(self, requests: Sequence[Request]) -> None:
+        """Read what many requests ask about at once: one statement for hundreds of keys."""
+        keys = {step.key.encode() for request in requests for step in request.steps}
+        found = self._index.rows(keys)
+        self._looked_up |= {key.decode(): found.get(key) for key in keys}
 
     def apply(self, request: Request) -> list[Outcome]:
         """Decide one write and return what it answers. Raises what its first failing step raises; then nothing is collected."""
@@ -152,29 +161,30 @@ class Batch:
         return put_member(step.key, data, version, expires_at, step.deltas), Totals(values, version)
 
     def _collect(self, request: Request, members: list[Member], changes: _Changes) -> None:
-        operation_id = request.operation_id or secrets.token_hex(8)
         remember = bool(request.operation_id)
+        operation_id = request.operation_id or f"{self._own_id}{len(self.lines):04x}"
         line = write_line(members, Stamp(self._updated_at, self._epoch, operation_id, remember))
         share = len(line) // len(members)
         for op, member in enumerate(members):
             key = member["key"]
             if key in changes:
                 place = op if len(members) > 1 else SINGLE
-                self._save_row(key, changes[key], Row(b"", self.end, len(line), place, share, 0, 0, None))
+                self._save_row(key, changes[key], (self.end, len(line), place, share))
         if remember:
             self.remembered.append(Remembered(operation_id, self.now, self.end, len(line)))
         self.lines.append(line)
         self.end += len(line)
 
-    def _save_row(self, key: str, state: _State, place: Row) -> None:
+    def _save_row(self, key: str, state: _State, place: tuple[int, int, int, int]) -> None:
         deleted = state.source is None
         gone_at = self.now if deleted else microseconds(state.expires_at) if state.expires_at else None
-        self.rows[key] = place._replace(key=key.encode(), version=state.version, deleted=int(deleted), gone_at=gone_at)
-        self.live += place.share - self._shares.get(key, 0)
-        self._shares[key] = place.share
+        self.rows[key] = Row(key.encode(), *place, state.version, int(deleted), gone_at)
+        share = place[-1]
+        self.live += share - self._shares.get(key, 0)
+        self._shares[key] = share
 
     def _stored(self, key: str) -> _State:
-        row = self._index.row(key.encode())
+        row = self._looked_up[key] if key in self._looked_up else self._index.row(key.encode())
         if row is None:
             return _State(self._floor, present=False)
         self._shares[key] = row.share

@@ -19,6 +19,8 @@ from storage.errors import BackendUnavailable
 FORMAT: Final = 1
 """Grows when the tables change; an index of another format is made anew."""
 BUSY_SECONDS: Final = 10.0
+KEYS_AT_ONCE: Final = 500
+"""In one statement; SQLite takes some thousands."""
 
 _DOCS: Final = """
 CREATE TABLE {name} (
@@ -39,6 +41,7 @@ INSERT INTO meta VALUES (1, 0, 0, x'', 0, 0);
 _COLUMNS: Final = "key, offset, length, op, share, version, deleted, gone_at"
 _REPLACE: Final = "INSERT OR REPLACE INTO docs VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _ROW: Final = f"SELECT {_COLUMNS} FROM docs WHERE key = ?"  # noqa: S608 - constant names
+_ROWS: Final = f"SELECT {_COLUMNS} FROM docs WHERE key IN ({{places}})"  # noqa: S608
 _ALL: Final = f"SELECT {_COLUMNS} FROM docs ORDER BY key"  # noqa: S608
 _FIND: Final = "SELECT m.identity, m.upto, d.* FROM meta m LEFT JOIN docs d ON d.key = ?"
 _PAGE: Final = (
@@ -181,6 +184,16 @@ class Index:
         """Read the row of one key inside the transaction."""
         found = self._writer.execute(_ROW, (key,)).fetchone()
         return Row(*found) if found else None
+
+    def rows(self, keys: Iterable[bytes]) -> dict[bytes, Row]:
+        """Read the rows of many keys inside the transaction; keys without a row are left out."""
+        wanted = sorted(keys)
+        found: dict[bytes, Row] = {}
+        for start in range(0, len(wanted), KEYS_AT_ONCE):
+            some = wanted[start : start + KEYS_AT_ONCE]
+            statement = _ROWS.format(places=", ".join("?" * len(some)))
+            found |= {raw[0]: Row(*raw) for raw in self._writer.execute(statement, some)}
+        return found
 
     def remembered(self, operation_id: str, *, now: int) -> Remembered | None:
         """Find a caller's operation id, if it was written within a day."""

@@ -118,6 +118,9 @@ class Partition:
             with index.transaction():
                 meta = catch_up(index, log)
                 batch = Batch(index, log, meta, now=datetime.now(UTC), epoch=self._epoch)
+                for bundle in bundles:
+                    if len(bundle) > 1:
+                        batch.look_up(bundle)
                 decided = [[_decide(batch, request) for request in bundle] for bundle in bundles]
                 if batch.lines:
                     log.append(b"".join(batch.lines), meta.upto)
