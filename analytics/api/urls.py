@@ -2,6 +2,10 @@
 
 from django.urls import URLPattern
 
-from analytics.api import records
+from analytics.api import attribution, contracts, records
 
-urlpatterns: list[URLPattern] = [*records.urlpatterns]
+urlpatterns: list[URLPattern] = [
+    *attribution.urlpatterns,
+    *contracts.urlpatterns,
+    *records.urlpatterns,
+]
