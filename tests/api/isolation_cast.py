@@ -16,6 +16,9 @@ from drf_spectacular.generators import SchemaGenerator
 
 from analytics.contracts.model import Rules
 from analytics.contracts.saving import Draft, save_contract
+from analytics.budgets.policies import Terms
+from analytics.budgets.reservations import reserve
+from analytics.budgets.setting import Target, set_policy
 from northstar.context import RequestContext
 from routing.changes import (
     Cause,
@@ -48,9 +51,12 @@ class World:
     ids: dict[str, int] = field(default_factory=dict)
     tokens: dict[str, str] = field(default_factory=dict)
     """Of presigned URLs, by the operation that they allow."""
+    reservations: dict[str, str] = field(default_factory=dict)
+    """One that is held for each operation on one."""
 
 
 FILLINGS: dict[str, Callable[[World, str], Any]] = {
+    "amount": lambda _world, _operation: "1",
     "backend_type": lambda _world, _operation: "filesystem",
     "data": lambda _world, _operation: {"n": 1},
     "deltas": lambda _world, _operation: {"n": 1},
@@ -59,7 +65,10 @@ FILLINGS: dict[str, Callable[[World, str], Any]] = {
     "lock_id": lambda world, _operation: world.ids["lock"],
     "model": lambda _world, _operation: {"name": "linear"},
     "platform": lambda _world, _operation: "google_ads",
+    "metric": lambda _world, _operation: "tokens",
+    "provider": lambda _world, _operation: "openai",
     "reason": lambda _world, _operation: "audit",
+    "reservation_id": lambda world, operation: world.reservations[operation],
     "resource_kind": lambda _world, _operation: "tabular_store",
     "revision": lambda _world, _operation: 1,
     "route_id": lambda world, operation: world.ids["locked" if operation == "routes_unlock" else "route"],
@@ -79,6 +88,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "routes_change": {"tier": "gold"},
     "routes_put": {"tier": "gold"},
     "routes_switch": {"config": {"base_dir": "elsewhere"}},
+    "set_budget": {"hard_limit": "50"},
     "write_records": {"items": [{"key": "k1", "data": {"n": 2}}]},
 }
 """What an operation's body must hold besides what its schema requires, so that the owner's request changes something."""
@@ -232,7 +242,16 @@ def build_world(acme: Tenant, globex: Tenant, system: Tenant) -> World:
     world.ids["lock"] = lock_env("acme", "qa", reason=CANARY, until=None, cause=cause).pk
     _keep_secrets()
     _presign(world)
+    _budget(world)
     return world
+
+
+def _budget(world: World) -> None:
+    """Give acme a budget whose writer is named as a secret, and reservations of it."""
+    context = RequestContext(tenant_id="acme", env="dev", mode="lab", actor=CANARY)
+    set_policy(context, Target("openai", "tokens", "tenant"), Terms(hard_limit="100"))
+    for operation in ("get_reservation", "commit_reservation", "release_reservation", "top_up_reservation"):
+        world.reservations[operation] = reserve(context, "openai", "tokens", "1").reservation_id
 
 
 def _keep_secrets() -> None:
