@@ -13,8 +13,8 @@ from django.conf import settings
 from django.db import Error as DatabaseFailure
 from django.db import connection
 
-from analytics.records.draining import drain_spool
 from analytics.budgets.sweeping import sweep_in_turn as sweep_budgets_in_turn
+from analytics.records.draining import drain_spool
 from northstar.notices import notices
 from northstar.periodic import Periodic
 from northstar.propagation import hear_changes

@@ -18,9 +18,9 @@ from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.utils.crypto import get_random_string
 
-from analytics.contracts.seeding import seed_contracts
 from analytics.budgets.policies import Terms
 from analytics.budgets.setting import Target, own_policy, set_policy
+from analytics.contracts.seeding import seed_contracts
 from northstar.context import RequestContext
 from northstar.errors import AlreadyExists, Unauthenticated
 from northstar.modes import LAB, SYSTEM_TENANT, T_SYSTEM

@@ -1,7 +1,8 @@
 """A process that bears writers of analytics records; each takes batches in until it is killed, and says what was acknowledged.
 
 Usage: record_writer.py BACKEND, with the backend's config as a first line of JSON on stdin, and Django's settings in the
-environment. A further line `NAME` bears a writer and is answered by `born NAME PID`. A writer says `NAME NUMBER OUTCOMES` of each acknowledged batch.
+environment. A further line `NAME` bears a writer and is answered by `born NAME PID`. A writer says `NAME NUMBER OUTCOMES` of each
+acknowledged batch.
 """
 
 import json

@@ -22,7 +22,7 @@ from tests.crash import record_writer
 from tests.crash.record_writer import BATCH, driver_of, store_over, take
 
 MOST = int(os.environ.get("NORTHSTAR_RECORD_KILLS", "0"))
-"""Kills per backend; else 20 of writers on the file system and 10 of each of the others."""
+"""Kills per backend; else 29 of writers on the file system and 7 of each of the others: 50."""
 LONGEST_LIFE_SECONDS = 0.1
 END = datetime(2100, 1, 1, tzinfo=UTC)
 
@@ -115,7 +115,7 @@ def test_killing_writers_of_records_loses_none_and_counts_none_twice(store, back
     nursery = Nursery(backend, config, str(lab))
     try:
         nursery.bear("w0")
-        for number in range(1, 1 + (MOST or (20 if backend == "filesystem" else 10))):
+        for number in range(1, 1 + (MOST or (29 if backend == "filesystem" else 7))):
             nursery.bear(f"w{number}")  # while one dies, another is alive
             threading.Event().wait(random.uniform(0, LONGEST_LIFE_SECONDS))  # the random moment
             nursery.kill(f"w{number - 1}")
