@@ -6,6 +6,7 @@ from typing import Any
 
 from analytics.contracts.findings import Finding, Severity
 from analytics.contracts.judging import Judge, Verdict
+from analytics.contracts.parameters import UTM_FIELDS
 from analytics.records.drafts import CONTEXT_FIELDS, Draft, Submission
 from analytics.records.quotas import refused_by_budgets
 from analytics.records.refusals import (
@@ -17,7 +18,6 @@ from analytics.records.refusals import (
     ContractViolation,
     Refusal,
 )
-from analytics.records.shapes import UTM_FIELDS
 from northstar.context import RequestContext
 from northstar.errors import FieldError, ModeMismatch, NorthstarError, StrategyLocked, TenantMismatch
 from routing.holding import held_ingest

@@ -118,10 +118,7 @@ class Partition:
             with index.transaction():
                 meta = catch_up(index, log)
                 batch = Batch(index, log, meta, now=datetime.now(UTC), epoch=self._epoch)
-                for bundle in bundles:
-                    if len(bundle) > 1:
-                        batch.look_up(bundle)
-                decided = [[_decide(batch, request) for request in bundle] for bundle in bundles]
+                decided = [batch.apply_all(bundle) for bundle in bundles]
                 if batch.lines:
                     log.append(b"".join(batch.lines), meta.upto)
                     appended_at = meta.upto
@@ -258,13 +255,6 @@ class Partition:
         return BackendUnavailable(
             f"{self._location.shown} is held by another writer, or its files keep changing.", fix="Try again."
         )
-
-
-def _decide(batch: Batch, request: Request) -> Decided:
-    try:
-        return batch.apply(request)
-    except NorthstarError as error:
-        return error
 
 
 def _save(index: Index, batch: Batch, meta: Meta) -> Meta:

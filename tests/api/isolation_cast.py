@@ -17,6 +17,8 @@ from drf_spectacular.generators import SchemaGenerator
 from analytics.budgets.policies import Terms
 from analytics.budgets.reservations import reserve
 from analytics.budgets.setting import Target, set_policy
+from analytics.contracts.model import Rules
+from analytics.contracts.saving import Draft, save_contract
 from northstar.context import RequestContext
 from routing.changes import (
     Cause,
@@ -25,6 +27,7 @@ from routing.changes import (
     create_route,
     lock_env,
     lock_route,
+    unlock,
     update_route,
 )
 from routing.denials import ACCESS_DENIED
@@ -50,6 +53,8 @@ class World:
     system: Tenant
     owner: str
     ids: dict[str, int] = field(default_factory=dict)
+    row_id: str = ""
+    """Of a record."""
     tokens: dict[str, str] = field(default_factory=dict)
     """Of presigned URLs, by the operation that they allow."""
     media: dict[str, str] = field(default_factory=dict)
@@ -59,14 +64,18 @@ class World:
 
 
 FILLINGS: dict[str, Callable[[World, str], Any]] = {
+    "by": lambda _world, _operation: "app",
     "amount": lambda _world, _operation: "1",
     "backend_type": lambda _world, _operation: "filesystem",
     "content": lambda _world, _operation: "changed",
     "data": lambda _world, _operation: {"n": 1},
     "deltas": lambda _world, _operation: {"n": 1},
     "key": lambda _world, _operation: "k1",
+    "conversions": lambda _world, _operation: [{"at": "2026-11-20T12:00:00Z", "value": 1}],
     "lock_id": lambda world, _operation: world.ids["lock"],
     "media_id": lambda world, operation: world.media["upload" if operation == "complete_media" else "stored"],
+    "model": lambda _world, _operation: {"name": "linear"},
+    "platform": lambda _world, _operation: "google_ads",
     "metric": lambda _world, _operation: "tokens",
     "provider": lambda _world, _operation: "openai",
     "name": lambda _world, _operation: "m1",
@@ -75,11 +84,14 @@ FILLINGS: dict[str, Callable[[World, str], Any]] = {
     "resource_kind": lambda _world, _operation: "tabular_store",
     "revision": lambda _world, _operation: 1,
     "role": lambda _world, _operation: "user",
+    "row_id": lambda world, _operation: world.row_id,
     "route_id": lambda world, operation: world.ids["locked" if operation == "routes_unlock" else "route"],
+    "run_id": lambda _world, _operation: "run-1",
     "session_id": lambda _world, _operation: "s1",
     "stream_id": lambda _world, _operation: "s1",
     "table": lambda _world, _operation: "t1",
     "token": lambda world, operation: world.tokens[operation],
+    "touches": lambda _world, _operation: [{"at": "2026-11-20T11:00:00Z"}],
     "value": lambda _world, _operation: 1,
     "type": lambda _world, _operation: "changed",
     "user_id": lambda _world, _operation: "ada",
@@ -88,7 +100,10 @@ FILLINGS: dict[str, Callable[[World, str], Any]] = {
 """What to send for a name, wherever it stands: path, query, header, body."""
 
 BODIES: dict[str, dict[str, Any]] = {
+    "contracts_put": {"mode": "warn", "rules": {"fields": [{"field": "utm_source"}]}},
+    "contracts_validate": {"utm": {"source": "google"}},
     "earlier_put_route": {"tier": "gold"},
+    "ingest_records": {"payload": {"n": 1}},
     "routes_change": {"tier": "gold"},
     "routes_put": {"tier": "gold"},
     "routes_switch": {"config": {"base_dir": "elsewhere"}},
@@ -104,8 +119,11 @@ QUERIES: dict[str, dict[str, str]] = {"locks_release": {"env": "qa"}, "store_med
 NEEDED: dict[str, str] = dict.fromkeys(("presign_object", "earlier_nexus_presign"), "data:write")
 """The scope that the filled-in body needs, where that depends on the body."""
 
-CHANGE_NOTHING = frozenset(NEEDED)
-"""Operations that only hand out what allows a change."""
+KEEPS_REFUSED = frozenset({"ingest_records"})
+"""Operations that keep what they refuse, among the caller's own (tests/analytics/test_record_gates.py)."""
+
+CHANGE_NOTHING = frozenset({*NEEDED, "attribution", "contracts_template", "contracts_validate"})
+"""Operations that only hand out what allows a change, or only work something out."""
 
 FORM = b'--edge\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\nchanged\r\n--edge--\r\n'
 FORM_TYPE = "multipart/form-data; boundary=edge"
@@ -247,6 +265,7 @@ def build_world(acme: Tenant, globex: Tenant, system: Tenant) -> World:
     _keep_secrets()
     _presign(world)
     _budget(world)
+    _records(world)
     return world
 
 
@@ -254,6 +273,16 @@ def prepare(world: World, operation: Operation) -> None:
     """Keep what only this operation is about, before anybody asks."""
     if "media" in operation.name:
         _keep_media(world)
+
+
+def _records(world: World) -> None:
+    """Take in a record, and one that a lock refused and that may come in now."""
+    client = Api(world.owner)
+    record = {"run_id": "run-1", "app": CANARY, "payload": CANARY}
+    world.row_id = client.post("analytics/records", record).json()["row_id"]
+    lock = lock_env("acme", "dev", reason=CANARY, until=None, cause=CAUSE, holds_ingest=True)
+    assert client.post("analytics/records", record).status_code == 423
+    unlock(lock.pk, CAUSE)
 
 
 def _budget(world: World) -> None:
@@ -271,6 +300,8 @@ def _keep_secrets() -> None:
     open_store("tabular_store", context).upsert("t1", "k1", {"n": 1, "secret": CANARY})
     open_store("metrics_store", context).ingest("m1", [NewValue(1, source=CANARY)])
     open_store("object_store", context).put("k1", [CANARY.encode()], content_type="text/plain")
+    rules = Rules.model_validate({"fields": [{"field": "utm_source", "hint": CANARY, "example": CANARY}]})
+    save_contract(context, Draft(platform="google_ads", rules=rules, notes=CANARY), CAUSE)
 
 
 def _remember(context: RequestContext) -> None:
@@ -316,7 +347,7 @@ def strangers(world: World, operation: Operation) -> dict[str, tuple[Api, dict[s
     if operation.scope:
         rest = [scope for scope in TENANT_SCOPES if scope != operation.scope]
         found[f"a key without {operation.scope}"] = (_client(world.acme, rest), {})
-    for name in sorted(operation.names("tenant_id", "tenant")):
+    for name in sorted(operation.names("tenant_id", "tenant") if operation.name not in KEEPS_REFUSED else ()):
         found[f"another tenant with {name}=acme"] = (_client(world.globex, TENANT_SCOPES), {"named": {name: "acme"}})
     return found
 
