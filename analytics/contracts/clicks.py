@@ -15,6 +15,7 @@ from analytics.contracts.urls import Parameter
 WELL_FORMED: Final = re.compile(r"[A-Za-z0-9_.~!*'()%=+/:,@$|-]{1,1024}")
 """What platforms write. Anything else is kept as it is all the same, and told."""
 HASHED: Final = "sha256:"
+_IS_HASHED: Final = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 def check(
@@ -26,7 +27,7 @@ def check(
 ) -> Iterator[Finding]:
     """Yield what is wrong with the click ids, alone, together and beside the tags."""
     for click, parameter in clicks.items():
-        if phase == "landing" and not WELL_FORMED.fullmatch(parameter.value):
+        if phase == "landing" and parameter.value and not WELL_FORMED.fullmatch(parameter.value):
             bad = _first_bad(parameter.value)
             yield found(
                 "click_id_malformed", click.parameter, parameter.at(bad), parameter.value, rule_id=_rule_id(click)
@@ -59,12 +60,15 @@ def check(
 
 
 def kept(contract: CompiledContract | None, clicks: Mapping[str, str]) -> dict[str, str]:
-    """Return click ids as they may be kept: whole, `sha256:<hex>`, or empty where only their presence may be."""
+    """Return click ids as they may be kept: whole, `sha256:<hex>`, or empty where only their presence may be.
+
+    What was kept before, and is judged again, stays as it is.
+    """
     return {name: _retained(contract.retention(name) if contract else "keep", value) for name, value in clicks.items()}
 
 
 def _retained(retention: str, value: str) -> str:
-    if retention == "keep":
+    if retention == "keep" or (retention == "hash" and (not value or _IS_HASHED.fullmatch(value))):
         return value
     return HASHED + sha256(value.encode("utf-8", "surrogatepass")).hexdigest() if retention == "hash" else ""
 

@@ -76,7 +76,7 @@ class Judge:
         Raises BackendUnavailable when they can be neither read nor remembered.
         """
         shared = {} if is_global(context) else known_contracts(global_context(context))
-        self._panel = _panel((context.tenant_id, context.env), known_contracts(context), shared)
+        self._panel = _panel_of((context.tenant_id, context.env), known_contracts(context), shared)
 
     def judge(self, fields: Mapping[str, Any]) -> Verdict:
         """Judge one record.
@@ -87,6 +87,12 @@ class Judge:
         texts count as missing.
         """
         return self._panel.judge(fields)
+
+    def with_contract(self, contract: CompiledContract) -> "Judge":
+        """Return a judge for whom this contract applies, whatever its status is, beside all others."""
+        other = object.__new__(Judge)
+        other._panel = self._panel.with_contract(contract)
+        return other
 
 
 def judge_record(context: RequestContext, fields: Mapping[str, Any]) -> Verdict:
@@ -120,6 +126,10 @@ class Panel:
                 self._verdicts.clear()
             self._verdicts[key] = verdict
         return verdict
+
+    def with_contract(self, contract: CompiledContract) -> "Panel":
+        """Return a panel in which this contract has its platform's place."""
+        return Panel({**self.own, contract.contract.platform: contract}, self.shared)
 
     def _judge(self, fields: Mapping[str, Any]) -> Verdict:
         url = _text(fields, LANDING_URL)
@@ -166,7 +176,7 @@ def _sources(contracts: Mapping[str, CompiledContract]) -> dict[str, CompiledCon
 _panels: Final[dict[tuple[str, str], Panel]] = {}
 
 
-def _panel(
+def _panel_of(
     place: tuple[str, str], own: Mapping[str, CompiledContract], shared: Mapping[str, CompiledContract]
 ) -> Panel:
     panel = _panels.get(place)
@@ -222,7 +232,7 @@ def _clicks_in(fields: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     together = fields.get(CLICK_IDS)
     given = {**together, **fields} if isinstance(together, Mapping) else fields
     names = click_ids().keys() & given.keys()
-    return ((name, value) for name in sorted(names) if isinstance(value := given[name], str) and value)
+    return ((name, value) for name in sorted(names) if isinstance(value := given[name], str))
 
 
 def _unjudged(contract: CompiledContract | None, parsed: ParsedUrl, referrer: str) -> Verdict:

@@ -126,6 +126,8 @@ class _Reading:
             self.findings.append(found("invalid_utf8", name, bad_at, raw, "UTF-8", rule_id="parse"))
         if name in click_ids():  # byte for byte: a plus is a plus
             value, _ = _decoded(raw.replace("+", "%2B"))
+            if not raw:
+                self.findings.append(found("empty_value", name, value_at, raw, rule_id="parse"))
         elif (plus := raw.find("+")) >= 0:
             self.findings.append(
                 found("ambiguous_plus", name, value_at + plus, raw, raw.replace("+", "%20"), rule_id="parse")

@@ -66,13 +66,14 @@ FILLINGS: dict[str, Callable[[World, str], Any]] = {
     "stream_id": lambda _world, _operation: "s1",
     "table": lambda _world, _operation: "t1",
     "token": lambda world, operation: world.tokens[operation],
-    "touches": lambda _world, _operation: [{"at": "2026-11-20T11:00:00Z"}],
     "type": lambda _world, _operation: "changed",
     "X-Key": lambda _world, _operation: "k1",
 }
 """What to send for a name, wherever it stands: path, query, header, body."""
 
 BODIES: dict[str, dict[str, Any]] = {
+    "attribution": {"touches": [{"at": "2026-11-20T11:00:00Z"}]},
+    "contracts_diff": {"version": "1.0.0", "start": "2026-11-20T00:00:00Z", "end": "2026-11-21T00:00:00Z"},
     "contracts_put": {"mode": "warn", "rules": {"fields": [{"field": "utm_source"}]}},
     "contracts_validate": {"utm": {"source": "google"}},
     "earlier_put_route": {"tier": "gold"},
@@ -90,7 +91,7 @@ QUERIES: dict[str, dict[str, str]] = {"locks_release": {"env": "qa"}}
 NEEDED: dict[str, str] = dict.fromkeys(("presign_object", "earlier_nexus_presign"), "data:write")
 """The scope that the filled-in body needs, where that depends on the body."""
 
-CHANGE_NOTHING = frozenset({*NEEDED, "attribution", "contracts_template", "contracts_validate"})
+CHANGE_NOTHING = frozenset({*NEEDED, "attribution", "contracts_diff", "contracts_template", "contracts_validate"})
 """Operations that only hand out what allows a change, or only work something out."""
 
 FORM = b'--edge\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\nchanged\r\n--edge--\r\n'
