@@ -33,6 +33,7 @@ SECTIONS = (
     "The trail and its events",
     "Streams",
     "Tables",
+    "Metrics",
     "Objects",
     "Attribution contracts",
     "The earlier engines' URLs",
