@@ -1,4 +1,4 @@
-"""Bulk writes: unconditional puts of one partition go in transactional batches, all others one by one, some at a time."""
+"""Bulk writes: puts of one partition go in transactional batches, those with conditions apart; some at a time."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,6 +11,7 @@ from typing import Final
 import orjson
 
 from northstar.errors import NorthstarError
+from storage.backends.bulk_conditions import chunks, put_together
 from storage.backends.compare_and_set import CompareAndSet, new_operation_id
 from storage.backends.cosmos_items import Item, item_of
 from storage.backends.cosmos_names import pk_of
@@ -64,12 +65,20 @@ class Bulk:
         self, turn: Mapping[int, BulkPut], put_one: Callable[[BulkPut], Written]
     ) -> Iterator[Callable[[], Outcomes]]:
         upserts: dict[Place, list[_Upsert]] = defaultdict(list)
+        conditional: dict[int, tuple[Place, Put]] = {}
         for position, document in turn.items():
             if document.expect is ANY:
                 place = Place(document.ref.collection, document.ref.partition)
                 upserts[place].append(self._upsert(pk_of(place), position, document))
             else:
-                yield partial(_alone, position, document, put_one)
+                put = Put(document.ref.key, document.fields, document.expect, document.expires_at)
+                conditional[position] = (Place(document.ref.collection, document.ref.partition), put)
+        for place, puts in chunks(conditional):
+            if len(puts) == 1:
+                (position,) = puts
+                yield partial(_alone, position, turn[position], put_one)
+            else:
+                yield partial(put_together, self._writes, place, puts)
         for place, some in upserts.items():
             for batch in _batches(some):
                 yield partial(self._send, place, batch)

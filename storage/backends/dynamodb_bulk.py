@@ -1,4 +1,4 @@
-"""Many puts: without conditions in batches of 25, the others side by side; what DynamoDB leaves over is sent again.
+"""Many puts: without conditions in batches of 25, the others in transactions; what DynamoDB leaves over is sent again.
 
 A service that cannot be reached is not asked again for every batch: the rest fails with the first.
 """
@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from northstar.errors import NorthstarError
+from storage.backends.bulk_conditions import chunks, put_together
 from storage.backends.compare_and_set import UNAVAILABLE_ATTEMPTS, CompareAndSet, new_operation_id
 from storage.backends.dynamodb_client import Connection
 from storage.backends.dynamodb_items import Item, item_of, partition_name
@@ -107,10 +108,25 @@ class _Bulk:
             self.outcomes |= dict.fromkeys(left, self._failure)
 
     def put_conditional(self, positions: Sequence[int]) -> None:
-        """Put different documents with conditions, several at a time."""
-        if positions:
-            with ThreadPoolExecutor(CONDITIONAL_AT_ONCE) as pool:
-                self.outcomes |= dict(zip(positions, pool.map(self._put, positions), strict=True))
+        """Put different documents with conditions, those of one partition together."""
+        if not positions:
+            return
+        jobs = list(chunks({position: self._step(position) for position in positions}))
+        with ThreadPoolExecutor(CONDITIONAL_AT_ONCE) as pool:
+            for outcomes in pool.map(lambda job: self._put_some(*job), jobs):
+                self.outcomes |= outcomes
+
+    def _put_some(self, place: Place, puts: Mapping[int, Put]) -> Outcomes:
+        """Put one document by a call of its own, or several of one partition in one transaction."""
+        if self._failure:
+            return dict.fromkeys(puts, self._failure)
+        if len(puts) == 1:
+            return {position: self._put(position) for position in puts}
+        outcomes = put_together(self._tools.writes, place, puts)
+        failed = next((one for one in outcomes.values() if isinstance(one, BackendUnavailable)), None)
+        if failed and not isinstance(failed, Throttled):
+            self._failure = failed
+        return outcomes
 
     def _put(self, position: int) -> Written | Exception:
         if self._failure:

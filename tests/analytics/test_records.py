@@ -6,16 +6,9 @@ from uuid import uuid4
 
 import pytest
 
-from tests.conftest import Api, filesystem_routes
+from tests.conftest import Api
 
 RECORDS = "analytics/records"
-
-
-@pytest.fixture
-def client(api, acme) -> Api:
-    filesystem_routes(acme)
-    made: Api = api(acme)
-    return made
 
 
 def record(**fields: Any) -> dict[str, Any]:
@@ -48,7 +41,7 @@ def counters(client: Api) -> dict[str, Any]:
     return {name: count for name, count in told.items() if count}
 
 
-def test_everything_that_was_sent_comes_back_with_its_type(client):
+def test_everything_that_was_sent_comes_back_with_its_type(acme_api):
     sent = record(
         session_id="s-1",
         surface="checkout",
@@ -64,59 +57,59 @@ def test_everything_that_was_sent_comes_back_with_its_type(client):
         status="error",
         error_message="declined",
     )
-    answer = client.post(RECORDS, sent)
+    answer = acme_api.post(RECORDS, sent)
     assert answer.status_code == 201, answer.content
     assert answer.json()["outcome"] == "stored"
-    [row] = listed(client)
+    [row] = listed(acme_api)
     assert {name: row[name] for name in sent} == sent | {"timestamp": "2026-11-20T12:00:00.000000Z"}
     assert (row["tenant_id"], row["env"], row["mode"], row["outcome"]) == ("acme", "dev", "lab", "stored")
-    assert client.get(f"{RECORDS}/{row['row_id']}").json() == row
+    assert acme_api.get(f"{RECORDS}/{row['row_id']}").json() == row
 
 
-def test_a_record_without_an_id_gets_one(client):
-    first, second = (client.post(RECORDS, {"payload": {}}).json()["analytics_id"] for _ in range(2))
+def test_a_record_without_an_id_gets_one(acme_api):
+    first, second = (acme_api.post(RECORDS, {"payload": {}}).json()["analytics_id"] for _ in range(2))
     assert first != second
-    assert {row["analytics_id"] for row in listed(client)} == {first, second}
+    assert {row["analytics_id"] for row in listed(acme_api)} == {first, second}
 
 
-def test_the_same_record_again_is_a_duplicate_and_another_under_its_id_a_conflict_that_is_kept(client):
+def test_the_same_record_again_is_a_duplicate_and_another_under_its_id_a_conflict_that_is_kept(acme_api):
     first = record(payload={"n": 1})
     other = first | {"payload": {"n": 2}}
-    [stored] = ingest(client, first)
-    [again] = ingest(client, dict(reversed(list(first.items()))))
-    [conflict] = ingest(client, other)
+    [stored] = ingest(acme_api, first)
+    [again] = ingest(acme_api, dict(reversed(list(first.items()))))
+    [conflict] = ingest(acme_api, other)
     assert (stored["outcome"], again["outcome"], conflict["outcome"]) == ("stored", "duplicate", "conflict")
     assert again["row_id"] == conflict["conflicts_with"] == stored["row_id"]
-    alone = client.post(RECORDS, other)
+    alone = acme_api.post(RECORDS, other)
     assert (alone.status_code, alone.json()["error_code"]) == (409, "CONFLICT")
-    assert [row["outcome"] for row in listed(client)].count("conflict") == 2
-    assert client.post(RECORDS, first).status_code == 200
-    assert counters(client) == {"received": 5, "stored": 1, "duplicate": 2, "conflict": 2}
+    assert [row["outcome"] for row in listed(acme_api)].count("conflict") == 2
+    assert acme_api.post(RECORDS, first).status_code == 200
+    assert counters(acme_api) == {"received": 5, "stored": 1, "duplicate": 2, "conflict": 2}
 
 
-def test_a_batch_has_an_outcome_for_each_record_in_its_order(client):
+def test_a_batch_has_an_outcome_for_each_record_in_its_order(acme_api):
     good, other = record(payload=1), record()
     body = [good, {"platform": "fridge"}, good, good | {"payload": 2}, "text", other | {"colour": "red"}, other]
-    outcomes = [item["outcome"] for item in ingest(client, *body)]
+    outcomes = [item["outcome"] for item in ingest(acme_api, *body)]
     assert outcomes == ["stored", "rejected", "duplicate", "conflict", "rejected", "rejected", "stored"]
-    assert counters(client) == {"received": 7, "stored": 2, "duplicate": 1, "conflict": 1, "rejected": 3}
+    assert counters(acme_api) == {"received": 7, "stored": 2, "duplicate": 1, "conflict": 1, "rejected": 3}
 
 
-def test_what_is_no_record_is_refused_and_kept_with_the_reason(client):
-    answer = client.post(RECORDS, record(platform="fridge", timestamp="yesterday", colour="red"))
+def test_what_is_no_record_is_refused_and_kept_with_the_reason(acme_api):
+    answer = acme_api.post(RECORDS, record(platform="fridge", timestamp="yesterday", colour="red"))
     assert answer.status_code == 400, answer.content
     assert {(one["field"], one["code"]) for one in answer.json()["errors"]} == {
         ("platform", "not_allowed"),
         ("colour", "unknown_field"),
     }
-    [row] = listed(client, "outcome=rejected")
+    [row] = listed(acme_api, "outcome=rejected")
     assert row["submitted"]["colour"] == "red"
     assert row["refusal"]["gate"] == "shape"
 
 
-def test_lines_of_json_are_records_and_a_bad_line_is_only_its_own_fault(client):
+def test_lines_of_json_are_records_and_a_bad_line_is_only_its_own_fault(acme_api):
     lines = [json.dumps(record()).encode(), b"{no json", json.dumps(record(payload={"a": '"\\u00e9"'})).encode()]
-    answer = client.post(RECORDS, b"\n".join(lines), content_type="application/x-ndjson")
+    answer = acme_api.post(RECORDS, b"\n".join(lines), content_type="application/x-ndjson")
     assert [item["outcome"] for item in answer.json()["items"]] == ["stored", "rejected", "stored"]
 
 
@@ -131,13 +124,13 @@ def test_lines_of_json_are_records_and_a_bad_line_is_only_its_own_fault(client):
         b"7",
     ],
 )
-def test_a_body_that_two_parsers_could_read_differently_is_refused_whole(client, body):
-    answer = client.post(RECORDS, body, content_type="application/json")
+def test_a_body_that_two_parsers_could_read_differently_is_refused_whole(acme_api, body):
+    answer = acme_api.post(RECORDS, body, content_type="application/json")
     assert answer.status_code == 400
-    assert listed(client) == []
+    assert listed(acme_api) == []
 
 
-def test_digits_of_large_numbers_are_kept(client):
+def test_digits_of_large_numbers_are_kept(acme_api):
     body = b'{"payload": {"n": 123456789012345678901234567890, "f": 1.5}}'
-    assert client.post(RECORDS, body, content_type="application/json").status_code == 201
-    assert listed(client)[0]["payload"] == {"n": 123456789012345678901234567890, "f": 1.5}
+    assert acme_api.post(RECORDS, body, content_type="application/json").status_code == 201
+    assert listed(acme_api)[0]["payload"] == {"n": 123456789012345678901234567890, "f": 1.5}
