@@ -17,6 +17,8 @@ from drf_spectacular.generators import SchemaGenerator
 from analytics.budgets.policies import Terms
 from analytics.budgets.reservations import reserve
 from analytics.budgets.setting import Target, set_policy
+from analytics.contracts.model import Rules
+from analytics.contracts.saving import Draft, save_contract
 from northstar.context import RequestContext
 from routing.changes import (
     Cause,
@@ -60,10 +62,13 @@ FILLINGS: dict[str, Callable[[World, str], Any]] = {
     "data": lambda _world, _operation: {"n": 1},
     "deltas": lambda _world, _operation: {"n": 1},
     "key": lambda _world, _operation: "k1",
+    "conversions": lambda _world, _operation: [{"at": "2026-11-20T12:00:00Z", "value": 1}],
     "lock_id": lambda world, _operation: world.ids["lock"],
     "metric": lambda _world, _operation: "tokens",
     "provider": lambda _world, _operation: "openai",
     "name": lambda _world, _operation: "m1",
+    "model": lambda _world, _operation: {"name": "linear"},
+    "platform": lambda _world, _operation: "google_ads",
     "reason": lambda _world, _operation: "audit",
     "reservation_id": lambda world, operation: world.reservations[operation],
     "resource_kind": lambda _world, _operation: "tabular_store",
@@ -73,12 +78,15 @@ FILLINGS: dict[str, Callable[[World, str], Any]] = {
     "table": lambda _world, _operation: "t1",
     "token": lambda world, operation: world.tokens[operation],
     "value": lambda _world, _operation: 1,
+    "touches": lambda _world, _operation: [{"at": "2026-11-20T11:00:00Z"}],
     "type": lambda _world, _operation: "changed",
     "X-Key": lambda _world, _operation: "k1",
 }
 """What to send for a name, wherever it stands: path, query, header, body."""
 
 BODIES: dict[str, dict[str, Any]] = {
+    "contracts_put": {"mode": "warn", "rules": {"fields": [{"field": "utm_source"}]}},
+    "contracts_validate": {"utm": {"source": "google"}},
     "earlier_put_route": {"tier": "gold"},
     "routes_change": {"tier": "gold"},
     "routes_put": {"tier": "gold"},
@@ -95,8 +103,8 @@ QUERIES: dict[str, dict[str, str]] = {"locks_release": {"env": "qa"}}
 NEEDED: dict[str, str] = dict.fromkeys(("presign_object", "earlier_nexus_presign"), "data:write")
 """The scope that the filled-in body needs, where that depends on the body."""
 
-CHANGE_NOTHING = frozenset(NEEDED)
-"""Operations that only hand out what allows a change."""
+CHANGE_NOTHING = frozenset({*NEEDED, "attribution", "contracts_template", "contracts_validate"})
+"""Operations that only hand out what allows a change, or only work something out."""
 
 FORM = b'--edge\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\nchanged\r\n--edge--\r\n'
 FORM_TYPE = "multipart/form-data; boundary=edge"
@@ -255,6 +263,8 @@ def _keep_secrets() -> None:
     open_store("tabular_store", context).upsert("t1", "k1", {"n": 1, "secret": CANARY})
     open_store("metrics_store", context).ingest("m1", [NewValue(1, source=CANARY)])
     open_store("object_store", context).put("k1", [CANARY.encode()], content_type="text/plain")
+    rules = Rules.model_validate({"fields": [{"field": "utm_source", "hint": CANARY, "example": CANARY}]})
+    save_contract(context, Draft(platform="google_ads", rules=rules, notes=CANARY), CAUSE)
 
 
 def _presign(world: World) -> None:
