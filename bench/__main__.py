@@ -24,6 +24,7 @@ BENCHMARKS: Final = {
     "appends": "bench.appends",
     "listings": "bench.listings",
     "objects": "bench.objects",
+    "budgets": "bench.budgets",
     "propagation": "bench.propagation",
     "audit": "bench.audit",
     "analytics": "bench.analytics",

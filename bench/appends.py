@@ -35,7 +35,7 @@ ALONE_AIM: Final = 1.2
 def run(home: Home, size: Size) -> list[Result]:
     data = _payload()
     line = orjson.dumps({"type": TYPE, "data": data}) + b"\n"
-    with _log(home.folder / "one-fsync-per-event.jsonl") as write_line, _writers() as pool:
+    with _log(home.folder / "one-fsync-per-event.jsonl") as write_line, writers() as pool:
 
         def write() -> None:
             write_line(line)
@@ -45,8 +45,8 @@ def run(home: Home, size: Size) -> list[Result]:
 
         shared = compare(
             f"append, {WRITERS} writers",
-            Side("EventStream.append", lambda calls: _together(pool, append, calls)),
-            Side("write + fsync under a lock", lambda calls: _together(pool, write, calls)),
+            Side("EventStream.append", lambda calls: together(pool, append, calls)),
+            Side("write + fsync under a lock", lambda calls: together(pool, write, calls)),
             SHARED[size],
             faster=True,
         )
@@ -84,7 +84,7 @@ def _log(path: Path) -> Iterator[Callable[[bytes], None]]:
 
 
 @contextmanager
-def _writers() -> Iterator[ThreadPoolExecutor]:
+def writers() -> Iterator[ThreadPoolExecutor]:
     """32 threads that stand before the first round."""
     with ThreadPoolExecutor(WRITERS) as pool:
         barrier = Barrier(WRITERS)
@@ -92,7 +92,7 @@ def _writers() -> Iterator[ThreadPoolExecutor]:
         yield pool
 
 
-def _together(pool: ThreadPoolExecutor, call: Callable[[], object], calls: int) -> Sequence[float]:
+def together(pool: ThreadPoolExecutor, call: Callable[[], object], calls: int) -> Sequence[float]:
     """Share the calls out evenly among the writers, which start together; return what each call took."""
     barrier = Barrier(WRITERS)
 

@@ -11,7 +11,7 @@ from typing import Final
 from analytics.budgets.alerts import raise_alerts
 from analytics.budgets.amounts import micros, units
 from analytics.budgets.errors import BudgetExceeded, BudgetThrottled
-from analytics.budgets.figures import Figure, figures_of
+from analytics.budgets.figures import Figure, figures_of, unused
 from analytics.budgets.names import MONEY
 from analytics.budgets.plans import Plan, Share, plan_usage
 from analytics.budgets.policies import OPEN
@@ -33,7 +33,8 @@ logger = logging.getLogger(__name__)
 class Receipt:
     """What was counted. `levels` are the budgets that it counts in, outermost first, as they are now.
 
-    `counted` is False where the counter could not be reached and every budget says `fail: open`: the usage passes uncounted.
+    `counted` is False where the counter could not be reached and every budget says `fail: open`: the usage passes uncounted, and
+    the levels say what they would of no usage at all.
     """
 
     usage_id: str
@@ -163,7 +164,8 @@ def _count(plan: Plan) -> Receipt:
         if any(share.level.policy.fail != OPEN for share in plan.shares):
             raise
         logger.warning("Usage of %s %s passes uncounted: %s", plan.provider, plan.metric, error.detail)
-        return Receipt(plan.row_id, units(plan.amount), counted=False)
+        levels = tuple(unused(share.level) for share in plan.shares)
+        return Receipt(plan.row_id, units(plan.amount), levels, counted=False)
     remember_project(plan)
     shares = plan.shares
     raise_alerts(plan.context, shares, taken.totals)

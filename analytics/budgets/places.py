@@ -7,6 +7,8 @@ both.
 from dataclasses import dataclass, replace
 from typing import Final
 
+from analytics.budgets.commits import new_commits, waiting
+from analytics.budgets.kept import Kept
 from analytics.budgets.names import TABLE
 from northstar.context import NO_SURFACE, RequestContext
 from storage.documents import Operation, Outcome
@@ -14,6 +16,7 @@ from storage.kinds.tabular_store import Record, RecordPage, TabularStore
 from storage.opening import open_store
 
 SCAN: Final = 1000
+_commits: Final = Kept(new_commits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,8 @@ class Place:
     def write(self, operations: list[Operation]) -> list[Outcome]:
         """Apply all or none, in one round trip. What is sent names its own conditions: it needs no operation id to be safe
         twice."""
-        return self.store.write(TABLE, operations)
+        commits = _commits.get(self.store.cache_anchor, self.store.scope.parts)
+        return commits.submit(waiting(self.store, operations))
 
 
 def open_place(context: RequestContext, project: str | None) -> Place:

@@ -13,7 +13,7 @@ from analytics.budgets.rows import COMMITTED, EXPIRED, HELD, RELEASED, Row, move
 from analytics.budgets.settling import settle, settle_leg
 from analytics.budgets.taking import deny, give_back
 from northstar.context import RequestContext
-from northstar.errors import VersionConflict
+from northstar.errors import NorthstarError, VersionConflict
 from northstar.instants import instant_text
 from storage.documents import ATOMIC_OPERATIONS, Delete
 
@@ -43,13 +43,16 @@ def _recover(context: RequestContext, place: Place, pointers: Sequence[str]) -> 
         for key, record in zip(keys, place.get_many(keys), strict=True)
     }
     posted = _posted(context, [row for row in rows.values() if row and not row.home and row.state == COMMITTED])
-    obsolete = []
+    obsolete: list[str] = []
+    failed: NorthstarError | None = None
     for pointer, key in zip(pointers, keys, strict=True):
         row = rows[key]
         if row is None or key in posted or not _brought_to_end(context, place, row):
             obsolete.append(pointer)
     for start in range(0, len(obsolete), ATOMIC_OPERATIONS):
         place.write([Delete(pointer) for pointer in obsolete[start : start + ATOMIC_OPERATIONS]])
+    if failed:
+        raise failed
     return len(pointers)
 
 

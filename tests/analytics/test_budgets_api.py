@@ -2,6 +2,8 @@
 
 from routing.models import RouteChange
 from routing.resolve import snapshot
+from storage.errors import BackendUnavailable
+from storage.kinds.tabular_store import TabularStore
 from tests.conftest import filesystem_routes
 
 BUDGET = "analytics/budgets/openai/tokens"
@@ -160,11 +162,19 @@ def test_the_systems_policy_holds_for_a_tenant_that_has_none_of_its_own(acme_api
     assert operator_api.get(BUDGET).json()["usage"] == "0"
 
 
-def test_a_throttled_budget_asks_to_come_back_and_an_open_one_says_that_it_did_not_count(acme_api, acme, monkeypatch):
+def test_a_throttled_budget_asks_to_come_back_and_an_open_one_says_that_it_did_not_count(acme_api, monkeypatch):
     acme_api.put(BUDGET, {"hard_limit": "1", "window": "hour", "mode": "throttle"})
     refused = acme_api.post(f"{BUDGET}/usage", {"amount": "2"})
     assert (refused.status_code, refused.json()["error_code"]) == (429, "RATE_LIMITED")
     assert 1 <= int(refused["Retry-After"]) <= 60
+    acme_api.put(BUDGET, {"hard_limit": "1", "fail": "open"})
+
+    def away(*_, **__):
+        raise BackendUnavailable("away")
+
+    monkeypatch.setattr(TabularStore, "write", away)
+    passed = acme_api.post(f"{BUDGET}/usage", {"amount": "1"})
+    assert (passed.status_code, passed.json()["counted"]) == (201, False)
 
 
 def test_the_list_is_paged(acme_api):

@@ -27,6 +27,7 @@ from routing.changes import (
     create_route,
     lock_env,
     lock_route,
+    unlock,
     update_route,
 )
 from routing.denials import ACCESS_DENIED
@@ -50,6 +51,8 @@ class World:
     system: Tenant
     owner: str
     ids: dict[str, int] = field(default_factory=dict)
+    row_id: str = ""
+    """Of a record."""
     tokens: dict[str, str] = field(default_factory=dict)
     """Of presigned URLs, by the operation that they allow."""
     reservations: dict[str, str] = field(default_factory=dict)
@@ -57,6 +60,7 @@ class World:
 
 
 FILLINGS: dict[str, Callable[[World, str], Any]] = {
+    "by": lambda _world, _operation: "app",
     "amount": lambda _world, _operation: "1",
     "backend_type": lambda _world, _operation: "filesystem",
     "data": lambda _world, _operation: {"n": 1},
@@ -73,7 +77,9 @@ FILLINGS: dict[str, Callable[[World, str], Any]] = {
     "reservation_id": lambda world, operation: world.reservations[operation],
     "resource_kind": lambda _world, _operation: "tabular_store",
     "revision": lambda _world, _operation: 1,
+    "row_id": lambda world, _operation: world.row_id,
     "route_id": lambda world, operation: world.ids["locked" if operation == "routes_unlock" else "route"],
+    "run_id": lambda _world, _operation: "run-1",
     "stream_id": lambda _world, _operation: "s1",
     "table": lambda _world, _operation: "t1",
     "token": lambda world, operation: world.tokens[operation],
@@ -89,6 +95,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "contracts_put": {"mode": "warn", "rules": {"fields": [{"field": "utm_source"}]}},
     "contracts_validate": {"utm": {"source": "google"}},
     "earlier_put_route": {"tier": "gold"},
+    "ingest_records": {"payload": {"n": 1}},
     "routes_change": {"tier": "gold"},
     "routes_put": {"tier": "gold"},
     "routes_switch": {"config": {"base_dir": "elsewhere"}},
@@ -103,6 +110,9 @@ QUERIES: dict[str, dict[str, str]] = {"locks_release": {"env": "qa"}}
 
 NEEDED: dict[str, str] = dict.fromkeys(("presign_object", "earlier_nexus_presign"), "data:write")
 """The scope that the filled-in body needs, where that depends on the body."""
+
+KEEPS_REFUSED = frozenset({"ingest_records"})
+"""Operations that keep what they refuse, among the caller's own (tests/analytics/test_record_gates.py)."""
 
 CHANGE_NOTHING = frozenset({*NEEDED, "attribution", "contracts_diff", "contracts_template", "contracts_validate"})
 """Operations that only hand out what allows a change, or only work something out."""
@@ -247,7 +257,18 @@ def build_world(acme: Tenant, globex: Tenant, system: Tenant) -> World:
     _keep_secrets()
     _presign(world)
     _budget(world)
+    _records(world)
     return world
+
+
+def _records(world: World) -> None:
+    """Take in a record, and one that a lock refused and that may come in now."""
+    client = Api(world.owner)
+    record = {"run_id": "run-1", "app": CANARY, "payload": CANARY}
+    world.row_id = client.post("analytics/records", record).json()["row_id"]
+    lock = lock_env("acme", "dev", reason=CANARY, until=None, cause=CAUSE, holds_ingest=True)
+    assert client.post("analytics/records", record).status_code == 423
+    unlock(lock.pk, CAUSE)
 
 
 def _budget(world: World) -> None:
@@ -293,7 +314,7 @@ def strangers(world: World, operation: Operation) -> dict[str, tuple[Api, dict[s
     if operation.scope:
         rest = [scope for scope in TENANT_SCOPES if scope != operation.scope]
         found[f"a key without {operation.scope}"] = (_client(world.acme, rest), {})
-    for name in sorted(operation.names("tenant_id", "tenant")):
+    for name in sorted(operation.names("tenant_id", "tenant") if operation.name not in KEEPS_REFUSED else ()):
         found[f"another tenant with {name}=acme"] = (_client(world.globex, TENANT_SCOPES), {"named": {name: "acme"}})
     return found
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from northstar.errors import AlreadyExists, InvalidRequest, VersionConflict
-from storage.documents import ABSENT
+from storage.documents import ABSENT, Increment, Put
 from storage.errors import CeilingReached, FloorReached, InvalidKey, InvalidValue, ValueTooLarge
 from storage.kinds.tabular_store import DeleteRecord, PutRecord, TabularStore
 from tests.storage.stores import FilesystemStores
@@ -173,3 +173,12 @@ def test_another_tenant_sees_nothing(open_tables):
     assert globex.list_by_prefix("policies").records == ()
     assert globex.delete("policies", "p1") is False
     assert open_tables("acme").get("policies", "p1") is not None
+
+
+def test_many_records_are_read_in_the_order_asked_and_written_all_or_none(tables):
+    tables.upsert("policies", "p1", {"n": 1})
+    with pytest.raises(AlreadyExists):
+        tables.write("policies", [Put("p2", {"n": 5}), Put("p1", {}, ABSENT)])
+    tables.write("policies", [Put("p2", {"n": 2}, ABSENT), Increment("p1", {"n": 2})])
+    found = tables.get_many("policies", ["p2", "nobody", "p1"])
+    assert [record and record.data for record in found] == [{"n": 2}, None, {"n": 3}]
