@@ -9,7 +9,7 @@ from analytics.contracts.channels import PAID, Channel
 from analytics.contracts.compiled import CompiledContract
 from analytics.contracts.findings import Finding, found
 from analytics.contracts.macros import Phase
-from analytics.contracts.parameters import ClickId
+from analytics.contracts.parameters import ClickId, click_ids
 from analytics.contracts.urls import Parameter
 
 WELL_FORMED: Final = re.compile(r"[A-Za-z0-9_.~!*'()%=+/:,@$|-]{1,1024}")
@@ -65,6 +65,17 @@ def kept(contract: CompiledContract | None, clicks: Mapping[str, str]) -> dict[s
     What was kept before, and is judged again, stays as it is.
     """
     return {name: _retained(contract.retention(name) if contract else "keep", value) for name, value in clicks.items()}
+
+
+def kept_url(contract: CompiledContract, url: str, parameters: Iterable[Parameter]) -> str | None:
+    """Return a URL with its click ids as they may be kept; None where it may stay as it is."""
+    kept_so = url
+    for one in sorted(parameters, key=lambda parameter: parameter.value_at, reverse=True):
+        if one.name in click_ids() and one.raw:
+            value = _retained(contract.retention(one.name), one.value)
+            if value != one.value:
+                kept_so = kept_so[: one.value_at] + value + kept_so[one.value_at + len(one.raw) :]
+    return None if kept_so == url else kept_so
 
 
 def _retained(retention: str, value: str) -> str:

@@ -48,10 +48,12 @@ class Verdict:
 
     `contract_id`, `version`, `platform` and `mode` are None where no contract applies: then nothing is refused, and only the
     channel is told. `normalised` holds the utm fields as reports should count them, `rewrites` each repair that made them so;
-    several records may share one verdict, so nobody changes what it holds. `click_ids` holds the click ids as the contract's
-    retention lets them be kept: the id itself byte for byte, `sha256:<hex>`, or an empty text where only its presence may be
-    kept. `decision` is what the gate must do: only `quarantine` and `block` keep the record from being counted, and then
-    `findings` has at least one error.
+    several records may share one verdict, so nobody changes what it holds.
+
+    `click_ids` holds the click ids as the contract's retention lets them be kept: the id itself byte for byte, `sha256:<hex>`,
+    or an empty text where only its presence may be kept; `landing_url` is the record's with its click ids kept so, None where
+    it may stay as it came. `decision` is what the gate must do: only `quarantine` and `block` keep the record from being
+    counted, and then `findings` has at least one error.
     """
 
     contract_id: str | None
@@ -65,6 +67,7 @@ class Verdict:
     rewrites: tuple[Rewrite, ...]
     platform: str | None = None
     click_ids: Mapping[str, str] | None = None
+    landing_url: str | None = None
 
 
 class Judge:
@@ -140,15 +143,15 @@ class Panel:
         quick = self._quick[contract.contract.platform] if contract and judged else None
         plain = parsed is None or _is_whole(parsed, tags)
         if contract and quick and plain and (known := quick.known(tags)):
-            return _as_known(contract, tags, known)
+            return _as_known(contract, tags, known, _kept_url(contract, url, parsed))
         parsed = parsed or ParsedUrl("", "", named({**tags.utm, **tags.clicks}), (), ())
         referrer = _text(fields, REFERRER)
         if contract is None or quick is None:
-            return _unjudged(contract, parsed, referrer)
+            return _unjudged(contract, parsed, referrer, _kept_url(contract, url, parsed))
         report = validate(contract, parsed, "landing", referrer=referrer)
         if plain and not report.rewrites:
             quick.remember(tags, Known(report.channel, report.findings, report.valid))
-        return _judged(contract, report)
+        return _judged(contract, report, _kept_url(contract, url, parsed))
 
     def _chosen(self, platform: str, tags: Tags) -> CompiledContract | None:
         """Return the contract that a record falls under."""
@@ -235,7 +238,12 @@ def _clicks_in(fields: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     return ((name, value) for name in sorted(names) if isinstance(value := given[name], str))
 
 
-def _unjudged(contract: CompiledContract | None, parsed: ParsedUrl, referrer: str) -> Verdict:
+def _kept_url(contract: CompiledContract | None, url: str, parsed: ParsedUrl | None) -> str | None:
+    """Return the landing URL as it may be kept; None where it may stay as it came."""
+    return clicks.kept_url(contract, url, parsed.parameters) if contract and url and parsed else None
+
+
+def _unjudged(contract: CompiledContract | None, parsed: ParsedUrl, referrer: str, landing_url: str | None) -> Verdict:
     """Return the verdict where no contract looks at the values: the channel, and the values trimmed."""
     utm = {one.name: one.value.strip() for one in reversed(parsed.parameters) if one.name in UTM_FIELDS}
     found = {one.name: one.value for one in parsed.parameters if one.name in click_ids()}
@@ -255,10 +263,11 @@ def _unjudged(contract: CompiledContract | None, parsed: ParsedUrl, referrer: st
         (),
         of.platform if of else None,
         clicks.kept(contract, found) or None,
+        landing_url,
     )
 
 
-def _as_known(contract: CompiledContract, tags: Tags, known: Known) -> Verdict:
+def _as_known(contract: CompiledContract, tags: Tags, known: Known, landing_url: str | None) -> Verdict:
     of, channel = contract.contract, known.channel
     return Verdict(
         of.contract_id,
@@ -272,10 +281,11 @@ def _as_known(contract: CompiledContract, tags: Tags, known: Known) -> Verdict:
         (),
         of.platform,
         clicks.kept(contract, tags.clicks) if tags.clicks else None,
+        landing_url,
     )
 
 
-def _judged(contract: CompiledContract, report: Report) -> Verdict:
+def _judged(contract: CompiledContract, report: Report, landing_url: str | None) -> Verdict:
     of = contract.contract
     decision = "accept" if report.valid else _DECISIONS.get(of.mode, "accept")
     return Verdict(
@@ -290,4 +300,5 @@ def _judged(contract: CompiledContract, report: Report) -> Verdict:
         report.rewrites,
         of.platform,
         clicks.kept(contract, report.clicks) or None,
+        landing_url,
     )

@@ -98,6 +98,16 @@ def test_click_ids_are_kept_as_the_contract_lets_them(retention, kept):
         assert ("AbC-1" in verdict.click_ids.values()) is (retention == "keep")
 
 
+def test_a_landing_url_keeps_no_more_of_a_click_id_than_the_contract_lets_it():
+    rules = seed("google_ads").rules.model_copy(update={"click_ids": (), "click_id_retention": "presence"})
+    judged = Panel({"google_ads": contract("google_ads", rules)}, {})
+    tags = "utm_source=google&utm_medium=cpc&utm_campaign=spring"
+    for number in range(3):
+        verdict = judged.judge({"landing_url": f"https://acme.com/?gclid=Ab{number}&{tags}&x=1#gclid=y"})
+        assert verdict.landing_url == f"https://acme.com/?gclid=&{tags}&x=1#gclid="
+    assert panel().judge({"landing_url": f"https://acme.com/?gclid=Ab&{tags}"}).landing_url is None
+
+
 def test_positions_stand_in_the_landing_url_where_the_record_has_one():
     url = "https://acme.com/?utm_source=google&utm_medium=cpc&utm_campaign={campaignname}&gclid=1"
     (finding,) = panel().judge({"landing_url": url}).findings
