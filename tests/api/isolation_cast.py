@@ -100,6 +100,8 @@ FILLINGS: dict[str, Callable[[World, str], Any]] = {
 """What to send for a name, wherever it stands: path, query, header, body."""
 
 BODIES: dict[str, dict[str, Any]] = {
+    "attribution": {"touches": [{"at": "2026-11-20T11:00:00Z"}]},
+    "contracts_diff": {"version": "1.0.0", "start": "2026-11-20T00:00:00Z", "end": "2026-11-21T00:00:00Z"},
     "contracts_put": {"mode": "warn", "rules": {"fields": [{"field": "utm_source"}]}},
     "contracts_validate": {"utm": {"source": "google"}},
     "earlier_put_route": {"tier": "gold"},
@@ -122,7 +124,7 @@ NEEDED: dict[str, str] = dict.fromkeys(("presign_object", "earlier_nexus_presign
 KEEPS_REFUSED = frozenset({"ingest_records"})
 """Operations that keep what they refuse, among the caller's own (tests/analytics/test_record_gates.py)."""
 
-CHANGE_NOTHING = frozenset({*NEEDED, "attribution", "contracts_template", "contracts_validate"})
+CHANGE_NOTHING = frozenset({*NEEDED, "attribution", "contracts_diff", "contracts_template", "contracts_validate"})
 """Operations that only hand out what allows a change, or only work something out."""
 
 FORM = b'--edge\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\nchanged\r\n--edge--\r\n'

@@ -37,6 +37,7 @@ SECTIONS = (
     "Everything of a user",
     "Metrics",
     "Objects",
+    "Attribution contracts",
     "The earlier engines' URLs",
     "Files in a lab",
     "Errors",
