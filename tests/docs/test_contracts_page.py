@@ -34,6 +34,7 @@ SECTIONS = (
     "Streams",
     "Tables",
     "Objects",
+    "Rules",
     "The earlier engines' URLs",
     "Files in a lab",
     "Errors",
