@@ -26,6 +26,7 @@ BENCHMARKS: Final = {
     "objects": "bench.objects",
     "media": "bench.media",
     "budgets": "bench.budgets",
+    "rules": "bench.rules",
     "propagation": "bench.propagation",
     "audit": "bench.audit",
     "analytics": "bench.analytics",

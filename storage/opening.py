@@ -7,14 +7,25 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final
 
-from northstar.context import RequestContext
+from northstar.context import NO_SURFACE, RequestContext
 from routing.policy import refuse_embedded
 from routing.resolve import ResolvedRoute, driver_config, resolve
 from storage.blob_guard import GuardedBlobs
 from storage.config import BackendConfig, reveal
 from storage.guard import GuardedDocuments, ServedBy
 from storage.keys import Scope
-from storage.registry import BACKENDS, DOCUMENTS, EMBEDDED, KINDS, backends_for, driver_class, load
+from storage.registry import (
+    BACKENDS,
+    DOCUMENTS,
+    EMBEDDED,
+    KINDS,
+    PROJECT,
+    SURFACE,
+    Kind,
+    backends_for,
+    driver_class,
+    load,
+)
 
 
 class Adapter:
@@ -63,13 +74,19 @@ def store_over(kind: str, context: RequestContext, adapter: Adapter, served_by: 
     guarded = GuardedDocuments if definition.primitive == DOCUMENTS else GuardedBlobs
     store = guarded(
         adapter.driver,
-        scope=Scope(context.tenant_id, context.env) if definition.tenant_wide else Scope.of(context),
+        scope=_scope(definition, context),
         served_by=served_by,
         kind=kind,
         secrets=adapter.secrets,
         lease=adapter,
     )
     return load(definition.path)(store, context)
+
+
+def _scope(kind: Kind, context: RequestContext) -> Scope:
+    project = context.project_id if PROJECT in kind.parted_by else None
+    surface = context.surface_id if SURFACE in kind.parted_by else NO_SURFACE
+    return Scope(context.tenant_id, context.env, project, surface)
 
 
 def close_adapters() -> None:
@@ -96,12 +113,15 @@ def adapter_of(route: ResolvedRoute, mode: str) -> Adapter:
 def build_adapter(route: ResolvedRoute, mode: str) -> Adapter:
     """Build a driver of its own for a route, uncached. Raises as `open_store`."""
     driver = _allowed_driver(route.resource_kind, route.backend_type, mode)
-    return _built(driver, route.backend_type, driver_config(route), mode, route.revision)
+    return _built(
+        route.resource_kind, driver, route.backend_type, driver_config(route), mode=mode, epoch=route.revision
+    )
 
 
 def adapter_for(resource_kind: str, backend_type: str, config: BackendConfig, *, mode: str) -> Adapter:
     """Build a driver of its own for a config that is no route's yet. Raises as `open_store`."""
-    return _built(_allowed_driver(resource_kind, backend_type, mode), backend_type, config, mode, 0)
+    driver = _allowed_driver(resource_kind, backend_type, mode)
+    return _built(resource_kind, driver, backend_type, config, mode=mode, epoch=0)
 
 
 def _allowed_driver(resource_kind: str, backend_type: str, mode: str) -> Any:
@@ -111,9 +131,13 @@ def _allowed_driver(resource_kind: str, backend_type: str, mode: str) -> Any:
     return driver
 
 
-def _built(driver: Any, backend_type: str, config: BackendConfig, mode: str, epoch: int) -> Adapter:
+def _built(
+    resource_kind: str, driver: Any, backend_type: str, config: BackendConfig, *, mode: str, epoch: int
+) -> Adapter:
     secrets = tuple(reveal(getattr(config, name)) for name in sorted(config.secret_fields()) if getattr(config, name))
-    return Adapter(driver(config, mode=mode, epoch=epoch), secrets, place_of(backend_type, config))
+    collections = KINDS[resource_kind].collections
+    kept = {"collections": collections} if collections else {}
+    return Adapter(driver(config, mode=mode, epoch=epoch, **kept), secrets, place_of(backend_type, config))
 
 
 def place_of(backend_type: str, config: BackendConfig) -> str:

@@ -6,6 +6,7 @@ An operation that nobody here knows how to ask fails its test: add what is missi
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -35,6 +36,8 @@ from routing.keys import SCOPES, issue_key, revoke_key
 from routing.models import ApiKey, OutboxEntry, Route, RouteChange, SnapshotRevision, Tenant
 from storage.kinds.events import NewEvent
 from storage.kinds.metrics import NewValue
+from storage.kinds.rules_rows import AnyRow, CalculationRule, Figure, Limit, Step, ValidationRule
+from storage.kinds.rules_store import RulesStore
 from storage.kinds.sessions import NewMessage
 from storage.opening import open_store
 from tests.conftest import CAUSE, TENANT_SCOPES, Api, filesystem_routes
@@ -64,12 +67,18 @@ class World:
 
 
 FILLINGS: dict[str, Callable[[World, str], Any]] = {
-    "by": lambda _world, _operation: "app",
+    "agent": lambda _world, _operation: "a1",
     "amount": lambda _world, _operation: "1",
     "backend_type": lambda _world, _operation: "filesystem",
+    "batch_id": lambda _world, _operation: "b1",
+    "by": lambda _world, _operation: "app",
+    "config": lambda _world, _operation: {"n": 1},
     "content": lambda _world, _operation: "changed",
     "data": lambda _world, _operation: {"n": 1},
     "deltas": lambda _world, _operation: {"n": 1},
+    "entry": lambda _world, _operation: {"n": 1},
+    "field": lambda _world, _operation: "f1",
+    "from_env": lambda _world, _operation: "dev",
     "key": lambda _world, _operation: "k1",
     "conversions": lambda _world, _operation: [{"at": "2026-11-20T12:00:00Z", "value": 1}],
     "lock_id": lambda world, _operation: world.ids["lock"],
@@ -79,15 +88,20 @@ FILLINGS: dict[str, Callable[[World, str], Any]] = {
     "metric": lambda _world, _operation: "tokens",
     "provider": lambda _world, _operation: "openai",
     "name": lambda _world, _operation: "m1",
+    "plan_id": lambda _world, _operation: "p1",
     "reason": lambda _world, _operation: "audit",
     "reservation_id": lambda world, operation: world.reservations[operation],
     "resource_kind": lambda _world, _operation: "tabular_store",
+    "result": lambda _world, _operation: {"n": 1},
     "revision": lambda _world, _operation: 1,
     "role": lambda _world, _operation: "user",
     "row_id": lambda world, _operation: world.row_id,
     "route_id": lambda world, operation: world.ids["locked" if operation == "routes_unlock" else "route"],
     "run_id": lambda _world, _operation: "run-1",
     "session_id": lambda _world, _operation: "s1",
+    "rule_id": lambda _world, _operation: "r1",
+    "state": lambda _world, _operation: {"n": 1},
+    "step": lambda _world, _operation: 1,
     "stream_id": lambda _world, _operation: "s1",
     "table": lambda _world, _operation: "t1",
     "token": lambda world, operation: world.tokens[operation],
@@ -95,6 +109,7 @@ FILLINGS: dict[str, Callable[[World, str], Any]] = {
     "value": lambda _world, _operation: 1,
     "type": lambda _world, _operation: "changed",
     "user_id": lambda _world, _operation: "ada",
+    "year": lambda _world, _operation: 2025,
     "X-Key": lambda _world, _operation: "k1",
 }
 """What to send for a name, wherever it stands: path, query, header, body."""
@@ -106,6 +121,9 @@ BODIES: dict[str, dict[str, Any]] = {
     "contracts_validate": {"utm": {"source": "google"}},
     "earlier_put_route": {"tier": "gold"},
     "ingest_records": {"payload": {"n": 1}},
+    "promote_rules": {"reason": "audit", "revision": 1},
+    "publish_rules": {"reason": "audit", "changes": [{"kind": "calculation", "rule_id": "r1"}]},
+    "roll_back_rules": {"reason": "audit"},
     "routes_change": {"tier": "gold"},
     "routes_put": {"tier": "gold"},
     "routes_switch": {"config": {"base_dir": "elsewhere"}},
@@ -301,6 +319,7 @@ def _keep_secrets() -> None:
     open_store("event_stream", context).append("s1", [NewEvent("made", {"secret": CANARY})])
     open_store("tabular_store", context).upsert("t1", "k1", {"n": 1, "secret": CANARY})
     open_store("metrics_store", context).ingest("m1", [NewValue(1, source=CANARY)])
+    _keep_rules(open_store("rules_store", context))
     open_store("object_store", context).put("k1", [CANARY.encode()], content_type="text/plain")
     rules = Rules.model_validate({"fields": [{"field": "utm_source", "hint": CANARY, "example": CANARY}]})
     save_contract(context, Draft(platform="google_ads", rules=rules, notes=CANARY), CAUSE)
@@ -312,6 +331,22 @@ def _remember(context: RequestContext) -> None:
         memory = open_store("memory_store", replace(context, user_id=user_id))
         memory.sessions.append("s1", [NewMessage("user", CANARY)])
         memory.blackboards().put("k1", {"n": 1, "secret": CANARY})
+
+
+def _keep_rules(rules: RulesStore) -> None:
+    """Publish twice, so that there is a revision to go back to, and keep something of every other sort."""
+    rows: list[AnyRow] = [
+        Step(plan_id="p1", number=1, name="s1", agent="a1", description=CANARY),
+        ValidationRule(field="f1", check="required", message=CANARY),
+        CalculationRule(rule_id="r1", description=CANARY),
+        Limit(year=2025, code="l1", figure=Figure(value=Decimal(1)), note=CANARY),
+    ]
+    rules.publish(rows, reason=CANARY)
+    rules.publish([CalculationRule(rule_id="r1", description=f"{CANARY} 2")], reason=CANARY)
+    rules.save_batch_state("b1", {"secret": CANARY})
+    rules.save_processing_result("b1", 1, {"secret": CANARY})
+    rules.append_audit_entry({"secret": CANARY})
+    rules.save_agent_config("a1", {"secret": CANARY})
 
 
 def _presign(world: World) -> None:

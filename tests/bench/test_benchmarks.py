@@ -20,6 +20,7 @@ ROWS = {
     "media": ["20 media / the rows raw", "20 media / HEAD of each"],
     "objects": ["1 KiB PUT / same promise", "1 KiB PUT / write in place"],
     "budgets": ["budget usage, 1 caller", "budget usage, 32 callers", "budget usage, a batch"],
+    "rules": ["rule, cold / two gets", "rule, warm / Redis"],
     "propagation": ["known in 4 processes"],
     "audit": ["verify trail / read it"],
     "s3_objects": [
