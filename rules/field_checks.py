@@ -1,49 +1,52 @@
-"""Does a value of one field pass a validation rule? For the checks that look at that value alone."""
+"""Does the text of one field pass a validation rule? For the checks that look at nothing else."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 
-Parameters = Mapping[str, Any]
+from storage.kinds.rules_rows import ValidationRule
 
 _AMOUNT: Final = re.compile(r"-?\d{1,30}(?:\.(\d+))?")
 _ISO_DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
-def can_judge(check: str) -> bool:
-    """Whether the check needs nothing but the value: no other field, row or limit."""
-    return check in _JUDGES
+def can_judge(rule: ValidationRule) -> bool:
+    """Whether the rule needs nothing but the value: no other field, row or limit, and no condition."""
+    return rule.check in _JUDGES and "when_field" not in rule.options
 
 
-def passes(check: str, parameters: Parameters, value: str) -> bool:
-    """Whether the text of a field passes; an empty one passes every check but `required`. See `can_judge`."""
-    if check != "required" and not value:
+def passes(rule: ValidationRule, value: str) -> bool:
+    """Whether the value passes a rule that `can_judge` names. An empty one passes every check but `required`."""
+    if rule.check != "required" and not value:
         return True
-    return _JUDGES[check](parameters, value)
+    return _JUDGES[rule.check](rule, value)
 
 
-def _required(_parameters: Parameters, value: str) -> bool:
+def _required(_rule: ValidationRule, value: str) -> bool:
     return bool(value.strip())
 
 
-def _pattern(parameters: Parameters, value: str) -> bool:
-    return re.fullmatch(parameters["pattern"], value) is not None
+def _pattern(rule: ValidationRule, value: str) -> bool:
+    return re.fullmatch(rule.pattern or "", value) is not None
 
 
-def _one_of(parameters: Parameters, value: str) -> bool:
-    return value in parameters["values"]
+def _one_of(rule: ValidationRule, value: str) -> bool:
+    return value in rule.choices
 
 
-def _decimal(parameters: Parameters, value: str) -> bool:
+def _decimal(rule: ValidationRule, value: str) -> bool:
     found = _AMOUNT.fullmatch(value)
-    if found is None or len(found[1] or "") > int(parameters["places"]):
+    if found is None or len(found[1] or "") > int(rule.options.get("places", "8")):
         return False
-    return Decimal(parameters["least"]) <= Decimal(value) <= Decimal(parameters["most"])
+    amount = Decimal(value)
+    return not (
+        (rule.minimum is not None and amount < rule.minimum) or (rule.maximum is not None and amount > rule.maximum)
+    )
 
 
-def _date(_parameters: Parameters, value: str) -> bool:
+def _date(_rule: ValidationRule, value: str) -> bool:
     if not _ISO_DAY.fullmatch(value):
         return False
     try:
@@ -53,7 +56,7 @@ def _date(_parameters: Parameters, value: str) -> bool:
     return True
 
 
-_JUDGES: Final[dict[str, Callable[[Parameters, str], bool]]] = {
+_JUDGES: Final[dict[str, Callable[[ValidationRule, str], bool]]] = {
     "date": _date,
     "decimal": _decimal,
     "one_of": _one_of,

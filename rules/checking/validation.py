@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping
 from rules.checking.finding import Finding
 from rules.field_checks import can_judge, passes
 from rules.seeds.reading import Seed
+from rules.seeds.rows import validation_row
 from rules.seeds.shapes import ValidationRule
+from storage.kinds.rules_rows import GLOBAL
 
 Fields = Mapping[str, list[ValidationRule]]
 
@@ -39,22 +41,23 @@ def _of_a_rule(place: str, rule: ValidationRule, fields: set[str], codes: set[st
     for code in rule.limits():
         if code not in codes:
             yield Finding("limit_unknown", place, f"reads the limit {code}, which is nowhere")
-    if can_judge(rule.check) and rule.check != "required":
+    if rule.check != "required":
         yield from _of_examples(place, rule)
 
 
 def _of_examples(place: str, rule: ValidationRule) -> Iterator[Finding]:
+    row = validation_row(GLOBAL, "field", rule)
+    if not can_judge(row):
+        return
     if rule.examples is None:
         yield Finding("examples_missing", place, "a rule that looks at one value shows examples")
         return
     try:
         for value in rule.examples.good:
-            if not passes(rule.check, rule.parameters, value):
+            if not passes(row, value):
                 yield Finding("example", place, f"refuses {value!r}, which it should accept")
         for value in rule.examples.bad:
-            if passes(rule.check, rule.parameters, value):
+            if passes(row, value):
                 yield Finding("example", place, f"accepts {value!r}, which it should refuse")
-    except KeyError as missing:
-        yield Finding("parameter_missing", place, f"has no parameter {missing}")
     except re.error as error:
         yield Finding("pattern", place, f"has a pattern that is none: {error}")

@@ -135,23 +135,28 @@ class ValidationRule(Shape):
         "one_value",
     ]
     severity: Literal["file", "row", "warning"]
-    parameters: dict[str, str | list[str]] = Field(default_factory=dict)
+    pattern: str | None = None
+    choices: list[str] = Field(default_factory=list)
+    minimum: Exact | None = None
+    maximum: Exact | None = None
+    options: dict[Name, str] = Field(default_factory=dict)
     when: When | None = None
     examples: Examples | None = None
     message: str
 
     def refers_to(self) -> Iterator[str]:
         """The other fields that the rule reads."""
-        if "other" in self.parameters:
-            yield str(self.parameters["other"])
-        yield from self.parameters.get("parts", [])
+        yield from self._names("other", "parts")
         if self.when:
             yield self.when.field
 
     def limits(self) -> Iterator[str]:
         """The limits that the rule reads."""
-        yield from self.parameters.get("limits", [])
-        yield from self.parameters.get("otherwise", [])
+        yield from self._names("limits", "otherwise")
+
+    def _names(self, *options: str) -> Iterator[str]:
+        for option in options:
+            yield from self.options.get(option, "").split(",") if option in self.options else ()
 
 
 class ValidationFile(Shape):

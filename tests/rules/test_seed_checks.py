@@ -124,12 +124,12 @@ CONTRADICTIONS = {
     ),
     "an agent without configuration": (step(0, agent="nobody"), ("agent_unknown", "STEP#0100", "nobody")),
     "an example that its rule refuses": (
-        field("zip", 0, parameters={"pattern": "x+"}),
+        field("zip", 0, pattern="x+"),
         ("example", "GLOBAL.zip.1", "refuses '10001'"),
     ),
-    "a pattern that is none": (field("zip", 0, parameters={"pattern": "("}), ("pattern", "GLOBAL.zip.1", "is none")),
+    "a pattern that is none": (field("zip", 0, pattern="("), ("pattern", "GLOBAL.zip.1", "is none")),
     "a comparison with a field that is nowhere": (
-        field("hire_date", 2, parameters={"operator": ">", "other": "nowhere"}),
+        field("hire_date", 2, options={"operator": ">", "other": "nowhere"}),
         ("field_unknown", "GLOBAL.hire_date.3", "nowhere"),
     ),
     "a client's rule that overrides nothing": (
