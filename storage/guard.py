@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, TypeVar, cast
 
-from northstar.errors import InvalidRequest, NorthstarError
+from northstar.errors import Forbidden, InvalidRequest, NorthstarError
 from storage.config import MASK
 from storage.documents import (
+    ABSENT,
     ANY,
     ATOMIC_BYTES,
     ATOMIC_OPERATIONS,
@@ -39,6 +40,7 @@ from storage.documents import (
 from storage.errors import BackendRejected, BackendUnavailable, InvalidValue, ValueTooLarge
 from storage.keys import Scope, check_key, check_partition, check_prefix, check_text
 from storage.metering import DEFECT, OK, record
+from storage.registry import APPEND_ONLY
 from storage.usage import DELETED, NOTHING, Usage, of_get, of_get_many, of_put, of_put_many, of_scan, of_write
 from storage.values import CheckedFields, check_fields, check_number, checked
 
@@ -182,6 +184,7 @@ class GuardedDocuments:
         operation_id: str = "",
     ) -> Written:
         inner = self._inner(ref)
+        _check_appended(ref.collection, Put(ref.key, fields, expect, expires_at))
         good = _checked_put(fields, expect, expires_at)
         return self._caller.run(
             "put",
@@ -192,6 +195,7 @@ class GuardedDocuments:
 
     def delete(self, ref: Ref, *, expect: Literal[Expectation.ANY] | int = ANY, operation_id: str = "") -> bool:
         inner = self._inner(ref)
+        _check_appended(ref.collection, Delete(ref.key, expect))
         _check_expect(expect)
         return self._caller.run(
             "delete",
@@ -210,6 +214,7 @@ class GuardedDocuments:
         operation_id: str = "",
     ) -> Totals:
         inner = self._inner(ref)
+        _check_appended(ref.collection, Increment(ref.key, deltas))
         size = _check_increment(deltas, ceilings or {}, floors or {})
         return self._caller.run(
             "increment",
@@ -258,6 +263,8 @@ class GuardedDocuments:
         self, collection: str, partition: Partition, operations: Sequence[Operation], *, operation_id: str = ""
     ) -> list[Outcome]:
         inner = self._partition(collection, partition)
+        for operation in operations:
+            _check_appended(collection, operation)
         good = _checked_atomic(operations)
         return self._caller.run(
             "write",
@@ -272,6 +279,10 @@ class GuardedDocuments:
         valid: dict[int, BulkPut] = {}
         for position, document in enumerate(documents):
             try:
+                _check_appended(
+                    document.ref.collection,
+                    Put(document.ref.key, document.fields, document.expect, document.expires_at),
+                )
                 good = _checked_put(document.fields, document.expect, document.expires_at)
                 valid[position] = replace(document, ref=self._inner(document.ref), fields=good)
             except NorthstarError as error:
@@ -299,6 +310,14 @@ class GuardedDocuments:
         if ref.partition[:depth] != self._prefix:
             raise BackendRejected("The backend answered with a document of another scope.")
         return replace(document, ref=Ref(ref.collection, ref.partition[depth:], ref.key))
+
+
+def _check_appended(collection: str, operation: Operation) -> None:
+    """Refuse whatever could change, remove or let expire a document of an append-only collection."""
+    if collection not in APPEND_ONLY:
+        return
+    if not isinstance(operation, Put) or operation.expect is not ABSENT or operation.expires_at is not None:
+        raise Forbidden(f"{collection} is append-only: nothing in it is changed or removed.")
 
 
 def _checked_put(fields: Fields, expect: Expect, expires_at: datetime | None) -> CheckedFields:

@@ -2,10 +2,10 @@
 
 import threading
 import weakref
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from northstar.context import RequestContext
+from northstar.context import NO_SURFACE, RequestContext
 from routing.policy import refuse_embedded
 from routing.resolve import ResolvedRoute, driver_config, resolve
 from storage.blob_guard import GuardedBlobs
@@ -52,7 +52,7 @@ def store_over(kind: str, context: RequestContext, adapter: Adapter, served_by: 
     guarded = GuardedDocuments if definition.primitive == DOCUMENTS else GuardedBlobs
     store = guarded(
         adapter.driver,
-        scope=Scope.of(context),
+        scope=Scope.of(context if definition.by_surface else replace(context, surface_id=NO_SURFACE)),
         served_by=served_by,
         kind=kind,
         secrets=adapter.secrets,

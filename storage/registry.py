@@ -40,6 +40,9 @@ class Kind:
     """A resource kind. `needs` are the limits that a driver must declare at least, checked when a route is saved.
 
     `of_system`: it keeps what Northstar itself needs, so no tenant but `t_system` has use for a route.
+    `collections` are the names of what it keeps, where these are more than one; a service may make a table of each.
+    Documents of those in `append_only` are written once and never changed or removed.
+    `by_surface`: each surface has its own data.
     """
 
     title: str
@@ -47,6 +50,9 @@ class Kind:
     path: str
     needs: dict[str, Any] = field(default_factory=dict)
     of_system: bool = False
+    collections: tuple[str, ...] = ()
+    append_only: frozenset[str] = frozenset()
+    by_surface: bool = True
 
 
 BACKENDS: Final[dict[str, Backend]] = {
@@ -109,6 +115,24 @@ KINDS: Final[dict[str, Kind]] = {
         {"ordered_scan": True, "strong_reads": True},
         of_system=True,
     ),
+    "rules_store": Kind(
+        "Rules store",
+        DOCUMENTS,
+        "storage.kinds.rules_store.RulesStore",
+        {"ordered_scan": True, "strong_reads": True},
+        collections=(
+            "bluestar-processing-pipeline",
+            "bluestar-validation-rules",
+            "bluestar-calculation-rules",
+            "bluestar-irs-limits",
+            "bluestar-batch-state",
+            "bluestar-processing-results",
+            "bluestar-audit-log",
+            "bluestar-agent-config",
+        ),
+        append_only=frozenset({"bluestar-audit-log"}),
+        by_surface=False,
+    ),
     "tabular_store": Kind(
         "Tabular store",
         DOCUMENTS,
@@ -116,6 +140,9 @@ KINDS: Final[dict[str, Kind]] = {
         {"ordered_scan": True, "bounded_increment": True, "strong_reads": True},
     ),
 }
+
+APPEND_ONLY: Final = frozenset[str]().union(*(kind.append_only for kind in KINDS.values()))
+"""Collections whose documents nobody changes or removes, whichever kind asks."""
 
 
 def backend_named(name: str) -> Backend:

@@ -24,6 +24,10 @@ NORTHSTAR_SECRETS_DIR: Path = Path(env.str("NORTHSTAR_SECRETS_DIR", default="") 
 """The folder that a `file:` secret reference reads from."""
 NORTHSTAR_SNAPSHOT_POLL_SECONDS: float = env.float("NORTHSTAR_SNAPSHOT_POLL_SECONDS", default=0.25)
 """How old a process's view of the routes may grow before it asks the database for the revision."""
+NORTHSTAR_RULES_POLL_SECONDS: float = env.float("NORTHSTAR_RULES_POLL_SECONDS", default=0.5)
+"""How old a process's view of a tenant's rules may grow before it asks the store for the revision."""
+NORTHSTAR_RULES_STALE_SECONDS: float = env.float("NORTHSTAR_RULES_STALE_SECONDS", default=900.0)
+"""With the store of the rules away: how long what was known last is answered, marked as stale; 0 refuses at once."""
 NORTHSTAR_PROBE_SECONDS: float = env.float("NORTHSTAR_PROBE_SECONDS", default=300.0)
 """Between probes of a route that works; 0 leaves them to the command `probe_routes`."""
 NORTHSTAR_REPORT_SECONDS: float = env.float("NORTHSTAR_REPORT_SECONDS", default=15.0)
