@@ -75,11 +75,16 @@ def _put_rows(store: RulesStore, part: Part, *, replace: bool, dry_run: bool) ->
         reason = f"seed_rules: {part.title.lower()} of the example{', in place of what stood' if replace else ''}."
         store.publish(part.rows, reason=reason, keep_existing=not replace)
     kept = [one for one in differing if not replace and one.before]
-    return Seeded(part.title, part.size, tuple(map(_named, written)), tuple(map(_named, kept)))
+    return Seeded(part.title, part.size, _named(written), _named(kept))
 
 
-def _named(difference: Difference) -> str:
-    return " ".join(filter(None, [difference.owner, difference.name, difference.slot]))
+def _named(differences: Sequence[Difference]) -> tuple[str, ...]:
+    """Name each row that differs, as the seed has it."""
+    return tuple(
+        " ".join(filter(None, [one.kind, one.owner, one.name, one.slot, f"from {said.valid_from}"]))
+        for one in differences
+        for said in one.after
+    )
 
 
 def _put_agents(store: RulesStore, part: Part, *, replace: bool, dry_run: bool) -> Seeded:

@@ -86,7 +86,8 @@ def validation_row(owner: str, field: str, rule: shapes.ValidationRule) -> Valid
 def calculation_row(owner: str, rule: shapes.CalculationRule) -> CalculationRule:
     """Return one calculation rule as a row: numbers are figures, rounded as the rule says; words are options."""
     rounding = {} if rule.rounding is None else {"places": int(rule.rounding.places), "rounding": rule.rounding.mode}
-    figures, options = {}, {"verification": rule.verification}
+    figures: dict[str, Figure] = {}
+    options: dict[str, str] = {"verification": rule.verification}
     for name, quantity in rule.parameters.items():
         if isinstance(quantity.content, str):
             options[name] = quantity.content

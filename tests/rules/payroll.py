@@ -1,4 +1,4 @@
-"""Five agents that run a payroll by the rules of a store: each step reads the rules that it names, and gets the inputs that it names."""
+"""Agents that run a payroll by the rules of a store: a step reads the rules, and gets the inputs, that its row names."""
 
 import hashlib
 from collections import defaultdict
@@ -85,10 +85,10 @@ def file_intake(at: At) -> dict[str, Any]:
 
 def layout_detection(at: At) -> dict[str, Any]:
     rows = at["payroll_file"]
-    names = set(rows[0])
-    known = [name for name in names if name in {"first_name", "employee_id"} or at.given]
+    names = sorted(set().union(*rows))
+    known = [name for name in names if at.rules.validation(name)]
     assert D(len(known)) / len(names) >= at.figure("LAYOUT", "min_header_share")
-    return {"layout": sorted(names), "rows": rows}
+    return {"layout": names, "rows": rows}
 
 
 def field_validation(at: At) -> dict[str, Any]:
@@ -117,7 +117,11 @@ def employee_matching(at: At) -> dict[str, Any]:
 
 def eligibility(at: At) -> dict[str, Any]:
     youngest = at.figure("ELIGIBILITY", "min_age")
-    may = [row for row in at["matched_rows"] if at["pay_date"].year - at["employee_roster"][row["employee_id"]].born.year >= youngest]
+    may = [
+        row
+        for row in at["matched_rows"]
+        if at["pay_date"].year - at["employee_roster"][row["employee_id"]].born.year >= youngest
+    ]
     barred = [row["employee_id"] for row in at["matched_rows"] if row not in may]
     at.hold(len(barred), len(at["matched_rows"]))
     return {"eligible_rows": may, "eligibility_findings": barred}
@@ -126,7 +130,9 @@ def eligibility(at: At) -> dict[str, Any]:
 def compensation(at: At) -> dict[str, Any]:
     pay = {row["employee_id"]: at.round("COMPENSATION_DEFINITION", D(row["gross_pay"])) for row in at["eligible_rows"]}
     cap = at.limit("COMPENSATION_CAP_401A17")
-    capped = {one: max(min(amount, cap - at["year_to_date"][one].ytd_compensation), D(0)) for one, amount in pay.items()}
+    capped = {
+        one: max(min(amount, cap - at["year_to_date"][one].ytd_compensation), D(0)) for one, amount in pay.items()
+    }
     return {"compensation": pay, "plan_compensation": capped}
 
 
@@ -227,7 +233,9 @@ def loan_repayment(at: At) -> dict[str, Any]:
 
 
 def forfeiture(at: At) -> dict[str, Any]:
-    owed = sum((one["employer_match"] for one in at["limited_contributions"].values()), D(0)) + sum(at["true_up"].values())
+    owed = sum((one["employer_match"] for one in at["limited_contributions"].values()), D(0)) + sum(
+        at["true_up"].values()
+    )
     return {"forfeiture_applied": min(at["forfeiture_balance"], owed * at.figure("FORFEITURE", "max_share"))}
 
 
@@ -242,7 +250,9 @@ def rounding(at: At) -> dict[str, Any]:
         }
         for one, amounts in at["limited_contributions"].items()
     }
-    rounded = {one: {kind: at.round("ROUNDING", amount) for kind, amount in kinds.items()} for one, kinds in exact.items()}
+    rounded = {
+        one: {kind: at.round("ROUNDING", amount) for kind, amount in kinds.items()} for one, kinds in exact.items()
+    }
     difference = sum(rounded[one][kind] - amount for one, kinds in exact.items() for kind, amount in kinds.items())
     assert abs(difference) <= at.figure("ROUNDING", "max_difference")
     return {"rounded_contributions": rounded, "rounding_difference": difference}
@@ -321,7 +331,13 @@ def archive(at: At) -> dict[str, Any]:
 
 def audit_close(at: At) -> dict[str, Any]:
     assert at.figure("RETRY", "max_attempts") > 1
-    return {"closing_entry": {"rules_revision": at["rules_revision"], "total": at["batch_totals"]["total"], "by": at["approval"]["by"]}}
+    return {
+        "closing_entry": {
+            "rules_revision": at["rules_revision"],
+            "total": at["batch_totals"]["total"],
+            "by": at["approval"]["by"],
+        }
+    }
 
 
 STEPS: dict[str, Callable[[At], dict[str, Any]]] = {

@@ -5,6 +5,7 @@ from datetime import date
 from decimal import Decimal
 
 D = Decimal
+NOTHING = D(0)
 PAY_DATE = date(2026, 12, 18)
 COMMON = {
     "employment_status": "active",
@@ -24,13 +25,13 @@ class Employee:
 
     name: str
     born: date
-    roth_share: Decimal = D(0)
-    wages_last_year: Decimal = D(0)
-    ytd_compensation: Decimal = D(0)
-    ytd_base: Decimal = D(0)
-    ytd_catch_up: Decimal = D(0)
-    ytd_match: Decimal = D(0)
-    ytd_other: Decimal = D(0)
+    roth_share: Decimal = NOTHING
+    wages_last_year: Decimal = NOTHING
+    ytd_compensation: Decimal = NOTHING
+    ytd_base: Decimal = NOTHING
+    ytd_catch_up: Decimal = NOTHING
+    ytd_match: Decimal = NOTHING
+    ytd_other: Decimal = NOTHING
     loan: tuple[str, Decimal] | None = None
 
 
