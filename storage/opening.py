@@ -84,12 +84,12 @@ def _adapter(route: ResolvedRoute, mode: str) -> Adapter:
 def build_adapter(route: ResolvedRoute, mode: str) -> Adapter:
     """Build a driver of its own for a route, uncached. Raises as `open_store`."""
     driver = _allowed_driver(route.resource_kind, route.backend_type, mode)
-    return _built(driver, driver_config(route), mode, route.revision)
+    return _built(route.resource_kind, driver, driver_config(route), mode, route.revision)
 
 
 def adapter_for(resource_kind: str, backend_type: str, config: BackendConfig, *, mode: str) -> Adapter:
     """Build a driver of its own for a config that is no route's yet. Raises as `open_store`."""
-    return _built(_allowed_driver(resource_kind, backend_type, mode), config, mode, 0)
+    return _built(resource_kind, _allowed_driver(resource_kind, backend_type, mode), config, mode, 0)
 
 
 def _allowed_driver(resource_kind: str, backend_type: str, mode: str) -> Any:
@@ -99,6 +99,8 @@ def _allowed_driver(resource_kind: str, backend_type: str, mode: str) -> Any:
     return driver
 
 
-def _built(driver: Any, config: BackendConfig, mode: str, epoch: int) -> Adapter:
+def _built(resource_kind: str, driver: Any, config: BackendConfig, mode: str, epoch: int) -> Adapter:
     secrets = tuple(reveal(getattr(config, name)) for name in sorted(config.secret_fields()) if getattr(config, name))
-    return Adapter(driver(config, mode=mode, epoch=epoch), secrets)
+    collections = KINDS[resource_kind].collections
+    kept = {"collections": collections} if collections else {}
+    return Adapter(driver(config, mode=mode, epoch=epoch, **kept), secrets)

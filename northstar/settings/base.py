@@ -157,9 +157,27 @@ def shared_cache(address: str) -> dict[str, Any]:
     return {"BACKEND": "django_redis.cache.RedisCache", "LOCATION": address, "OPTIONS": {"IGNORE_EXCEPTIONS": True}}
 
 
+def rules_cache(address: str) -> dict[str, Any]:
+    """Return the settings of the cache of rules: its failures are told, nobody waits long for it, and nothing is unpickled."""
+    if not address:
+        return {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "rules"}
+    options = {
+        "SERIALIZER": "rules.cache.Plain",
+        "IGNORE_EXCEPTIONS": False,
+        "SOCKET_CONNECT_TIMEOUT": 0.5,
+        "SOCKET_TIMEOUT": 0.5,
+    }
+    return {
+        "BACKEND": "django_redis.cache.RedisCache",
+        "LOCATION": address,
+        "KEY_PREFIX": "northstar-rules",
+        "OPTIONS": options,
+    }
+
+
 DJANGO_REDIS_LOG_IGNORED_EXCEPTIONS = True
 REDIS_URL: str = env.str("REDIS_URL", default="")
-CACHES = {"default": shared_cache(REDIS_URL)}
+CACHES = {"default": shared_cache(REDIS_URL), "rules": rules_cache(REDIS_URL)}
 
 # The API -----------------------------------------------------------------------------------------------------------------
 

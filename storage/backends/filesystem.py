@@ -50,7 +50,14 @@ class FilesystemDocuments:
     Config: ClassVar[type[FilesystemConfig]] = FilesystemConfig
     limits: ClassVar[Limits] = Limits()
 
-    def __init__(self, config: FilesystemConfig, *, mode: str, epoch: int) -> None:
+    def __init__(
+        self,
+        config: FilesystemConfig,
+        *,
+        mode: str,
+        epoch: int,
+        collections: Sequence[str] = (),  # noqa: ARG002 - all lie in one place here
+    ) -> None:
         """Take the settings; nothing is opened yet. Raises ForbiddenBackendClass outside lab."""
         refuse_outside_lab(mode)
         self._root = root_folder(config)

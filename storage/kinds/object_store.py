@@ -116,17 +116,21 @@ class ObjectStore:
         names = None if metadata is None else checked_metadata(metadata)
         return _shown(self._blobs.copy(source, target, expect=expect, content_type=content_type, metadata=names))
 
-    def move(self, source: str, target: str, *, expect: BlobExpect = ANY) -> BlobInfo:
+    def move(
+        self, source: str, target: str, *, metadata: Mapping[str, str] | None = None, expect: BlobExpect = ANY
+    ) -> BlobInfo:
         """Copy the object, then remove it under its old key: an interruption in between leaves both, never none.
 
-        Raises as `copy`; VersionConflict, keeping both, when the source was replaced meanwhile.
+        It keeps its metadata unless others are given. Raises as `copy`; VersionConflict, keeping both, when the source was
+        replaced meanwhile.
         """
         info = self._blobs.head(source)
         if info is None:
             raise NotFound(f"There is no object {source!a} to move.")
         if source == target:
             return _shown(info)
-        moved = self._blobs.copy(source, target, expect=expect, source_etag=info.etag)
+        names = None if metadata is None else checked_metadata(metadata)
+        moved = self._blobs.copy(source, target, expect=expect, metadata=names, source_etag=info.etag)
         self._blobs.delete(source, expect=info.etag)
         return _shown(moved)
 

@@ -17,6 +17,7 @@ from weakref import WeakKeyDictionary
 
 import structlog
 from django.conf import settings
+from django.dispatch import Signal
 from prometheus_client import Counter
 
 from storage.errors import BackendUnavailable
@@ -44,6 +45,9 @@ OUTAGE_PAUSE_SECONDS: Final = 2.0
 CACHE_WARNINGS: Final = Counter("northstar_rules_cache_warnings", "Times that the shared cache of rules failed.")
 READS: Final = Counter("northstar_rules_reads", "Units of rules that were read, by who gave them.", ("tier",))
 STALE: Final = Counter("northstar_rules_stale_answers", "Answers of what was known last, with the store away.")
+
+rules_published: Final = Signal()
+"""Sent after every publication of this process with `scope`: a hint to look again, never a promise."""
 
 _log = structlog.get_logger("northstar.rules")
 

@@ -5,10 +5,9 @@ Every read answers from one revision: the newest, or the one that a batch has pi
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from django.conf import settings
-from django.dispatch import Signal
 
 from northstar.context import RequestContext
 from storage.documents import ANY, Expect
@@ -17,7 +16,7 @@ from storage.keys import Scope
 from storage.kinds.rules_documents import RulesDocuments
 from storage.kinds.rules_errors import RuleNotFoundError
 from storage.kinds.rules_history import Entry, Sheet
-from storage.kinds.rules_knowledge import Asked, CacheInUse, SharedCache, knowledge_of
+from storage.kinds.rules_knowledge import Asked, CacheInUse, SharedCache, knowledge_of, rules_published
 from storage.kinds.rules_layout import AGENTS, META, REVISION_PREFIX, UNIT_PREFIX, YEARS, Unit, revision_ref
 from storage.kinds.rules_publishing import Difference, Published, Publisher, Wish, differences
 from storage.kinds.rules_reading import Answer, Reader, row_of, whole_history
@@ -37,9 +36,6 @@ from storage.kinds.rules_rows import (
 )
 
 V = TypeVar("V")
-
-rules_published: Final = Signal()
-"""Sent after every publication of this process with `scope`: a hint to look again, never a promise."""
 
 
 class RulesStore:
