@@ -1,15 +1,17 @@
 """The revisions of a tenant's rules: who made each, when, why, and what it changed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, ClassVar, Final
 
 from django.http import HttpResponse
 
 from northstar.errors import InvalidRequest
 from routing.admin.stores import PAGE_SIZE, StorePage, Visit, store_page
+from routing.showing import BAD, GOOD, WARN
 from rules.admin.asking import KIND, SECTION, TITLES, asked_number
-from rules.admin.showing import difference_of
+from rules.admin.showing import days, difference_of
 from storage.kinds.rules_layout import YEARS
 from storage.kinds.rules_publishing import Difference, Said
 from storage.kinds.rules_revisions import Revision
@@ -21,14 +23,21 @@ TOLD: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
+class Spell:
+    """What one period of days says now, beside what it said before."""
+
+    days: str
+    fields: list[tuple[str, str, str]]
+
+
+@dataclass(frozen=True, slots=True)
 class Changed:
-    """How one rule differs: its name, what it did (added, taken back, changed), and the fields that differ."""
+    """How one rule differs: its name, what happened (added, taken back, changed), and how, period by period."""
 
     title: str
     verb: str
     tone: str
-    days: str
-    fields: list[tuple[str, str, str]]
+    spells: list[Spell]
 
 
 @store_page
@@ -86,28 +95,27 @@ def _compared(differences: Sequence[Difference]) -> dict[str, Any]:
 
 def _changed(one: Difference) -> Changed:
     what = " ".join(filter(None, [TITLES.get(one.kind, one.kind), one.name, one.slot]))
-    verb, tone = (
-        ("added", "good") if not one.before else ("taken back", "bad") if not one.after else ("changed", "warn")
-    )
-    return Changed(
-        f"{one.owner}: {what}",
-        verb,
-        tone,
-        _days(one.after or one.before),
-        difference_of(_body(one.before), _body(one.after)),
-    )
+    verb, tone = ("added", GOOD) if not one.before else ("taken back", BAD) if not one.after else ("changed", WARN)
+    return Changed(f"{one.owner}: {what}", verb, tone, list(_spells(one)))
 
 
-def _days(said: Sequence[Said]) -> str:
-    return "; ".join(
-        ("always" if one.valid_from.year == 1 else f"from {one.valid_from}")
-        + (f" up to, and without, {one.valid_to}" if one.valid_to else "")
-        for one in said
-    )
+def _spells(one: Difference) -> Iterator[Spell]:
+    """Yield each period that is said now with what its days said before, then the periods that nothing is said of any more."""
+    left = list(one.before)
+    for now in one.after:
+        then = next((said for said in one.before if _overlap(said, now)), None)
+        left = [said for said in left if not _overlap(said, now)]
+        yield Spell(days(now), difference_of(_body(then), _body(now)))
+    for gone in left:
+        yield Spell(days(gone), difference_of(_body(gone), None))
 
 
-def _body(said: Sequence[Said]) -> Mapping[str, Any] | None:
-    """Return what is said as one body: of several periods, each under its first day."""
-    if len(said) == 1:
-        return {name: value for name, value in said[0].body.items() if name != "kind"}
-    return {f"from {one.valid_from}": dict(one.body) for one in said} or None
+def _overlap(one: Said, other: Said) -> bool:
+    return one.valid_from < (other.valid_to or date.max) and other.valid_from < (one.valid_to or date.max)
+
+
+def _body(said: Said | None) -> Mapping[str, Any] | None:
+    if said is None:
+        return None
+    body = {name: value for name, value in said.body.items() if name != "kind"}
+    return body | {"valid_from": f"{said.valid_from}", "valid_to": f"{said.valid_to or ''}"}

@@ -2,16 +2,16 @@
 
 import json
 from collections.abc import Mapping
+from datetime import date, timedelta
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from northstar.rendering import dumps
 from routing.differences import differences
 from routing.showing import BAD, GOOD, QUIET, WARN, state
-from storage.kinds.rules_rows import Figure, Row
+from storage.kinds.rules_rows import Figure
 
 _SURE: Final = {
     "confirmed": (GOOD, "At least two independent sources agree."),
@@ -51,10 +51,22 @@ def sureness(verification: str) -> SafeString:
     return state(verification, tone, title)
 
 
-def period(row: Row) -> SafeString:
-    """Return the days on which a row is valid."""
-    begins = "always" if row.valid_from.year == 1 else f"from {row.valid_from}"
-    return format_html("{}{}", begins, f" up to, and without, {row.valid_to}" if row.valid_to else "")
+class Dated(Protocol):
+    """Something that holds on the days `[valid_from, valid_to)`."""
+
+    @property
+    def valid_from(self) -> date: ...
+    @property
+    def valid_to(self) -> date | None: ...
+
+
+def days(of: Dated) -> str:
+    """Return the days on which something holds, the last one named: `2024-01-01 to 2024-12-31`, `from 2025-01-01`, `always`."""
+    begins = "" if of.valid_from.year == 1 else f"{of.valid_from}"
+    if of.valid_to is None:
+        return f"from {begins}" if begins else "always"
+    last = of.valid_to - timedelta(days=1)
+    return f"{begins} to {last}" if begins else f"until {last}"
 
 
 def difference_of(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> list[tuple[str, str, str]]:

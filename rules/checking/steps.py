@@ -15,6 +15,7 @@ def step_findings(seed: Seed) -> Iterator[Finding]:
     steps = seed.pipeline.steps
     yield from _of_numbers(steps)
     yield from _of_data(steps, set(seed.pipeline.given))
+    yield from _of_names(seed)
     for step in steps:
         yield from _of_references(step, seed)
     yield from _of_unused(seed)
@@ -28,6 +29,14 @@ def _of_numbers(steps: list[Step]) -> Iterator[Finding]:
     names = [step.name for step in steps]
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield Finding("step_twice", name, "two steps have this name")
+
+
+def _of_names(seed: Seed) -> Iterator[Finding]:
+    """A stored step names its rules in one list, so a name says what it names."""
+    calculations = {rule.rule_id for rule in seed.calculation.rules}
+    limits = {limit.code for limit in seed.limits.limits}
+    for name in sorted(calculations & limits):
+        yield Finding("name_twice", name, "a calculation rule and a limit have this name")
 
 
 def _of_data(steps: list[Step], given: set[str]) -> Iterator[Finding]:

@@ -2,10 +2,10 @@
 
 from django import template
 
-from rules.admin.showing import amount, period, sureness
+from rules.admin.showing import amount, days, sureness
 
 register = template.Library()
 
 register.filter(amount)
-register.filter(period)
+register.filter(days)
 register.filter(sureness)

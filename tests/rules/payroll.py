@@ -198,7 +198,7 @@ def limits(at: At) -> dict[str, Any]:
             "employer_match": at["employer_match"][one],
         }
         before = year.ytd_base + year.ytd_match + year.ytd_other
-        over = max(before + base + amounts["employer_match"] - at.limit("ANNUAL_ADDITIONS_415C"), D(0))
+        over = max(before + base + amounts["employer_match"] - at.limit("ANNUAL_ADDITIONS"), D(0))
         for kind in at.rule("REDUCTION_ORDER").options["order"].split(","):
             cut = min(over, amounts[kind])
             amounts[kind], over = amounts[kind] - cut, over - cut

@@ -122,6 +122,10 @@ CONTRADICTIONS = {
         step(5, rules={"calculation": ["COMPENSATION_CAP_401A17"], "validation": [], "limits": []}),
         ("limit_unnamed", "STEP#0600", "COMPENSATION_401A17"),
     ),
+    "a name for a calculation and for a limit": (
+        calculation(0, rule_id="TRANSIT_132F"),
+        ("name_twice", "TRANSIT_132F", "a calculation rule and a limit"),
+    ),
     "an agent without configuration": (step(0, agent="nobody"), ("agent_unknown", "STEP#0100", "nobody")),
     "an example that its rule refuses": (
         field("zip", 0, pattern="x+"),
