@@ -13,6 +13,8 @@ from django.conf import settings
 from django.db import Error as DatabaseFailure
 from django.db import connection
 
+from analytics.budgets.sweeping import sweep_in_turn as sweep_budgets_in_turn
+from analytics.records.draining import drain_spool
 from northstar.notices import notices
 from northstar.periodic import Periodic
 from northstar.propagation import hear_changes
@@ -25,7 +27,7 @@ from routing.operations.usage import flush_usage, forget_old_usage
 WEB: Final = "web"
 """Answers requests only."""
 STREAMS: Final = "streams"
-"""Also relays the outbox, probes routes and sweeps uploads; there must be one such process, and may be several."""
+"""Also relays the outbox, probes routes, sweeps uploads and budgets; there must be one such process, and may be several."""
 STOP_SECONDS: Final = 2.0
 DAY_SECONDS: Final = 86_400.0
 DUE_EVERY_SECONDS: Final = 5.0
@@ -48,6 +50,7 @@ class Background:
         """Start what the role has to do."""
         hear_changes()
         self.jobs.append(Periodic("northstar-report", _Report(self.role), settings.NORTHSTAR_REPORT_SECONDS))
+        self.jobs.append(Periodic("northstar-spool", drain_spool, settings.NORTHSTAR_SPOOL_SECONDS))
         if self.role == STREAMS:
             self.relay = start_relay()
             first = random.uniform(0, SWEEP_WITHIN_SECONDS)  # noqa: S311 - spreads work, and is no secret
@@ -55,6 +58,9 @@ class Background:
             if settings.NORTHSTAR_PROBE_SECONDS:
                 seconds = min(DUE_EVERY_SECONDS, settings.NORTHSTAR_PROBE_SECONDS)
                 self.jobs.append(Periodic("northstar-probes", probe_due_routes, seconds))
+            if seconds := settings.NORTHSTAR_BUDGET_SWEEP_SECONDS:
+                first = random.uniform(0, seconds)  # noqa: S311
+                self.jobs.append(Periodic("northstar-budgets", sweep_budgets_in_turn, seconds, first_after=first))
         for job in self.jobs:
             job.start()
 

@@ -18,6 +18,9 @@ from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.utils.crypto import get_random_string
 
+from analytics.budgets.policies import Terms
+from analytics.budgets.setting import Target, own_policy, set_policy
+from northstar.context import RequestContext
 from northstar.errors import AlreadyExists, Unauthenticated
 from northstar.modes import LAB, SYSTEM_TENANT, T_SYSTEM
 from routing import keys
@@ -27,6 +30,7 @@ from routing.models import LAB_DEPLOYMENT, ApiKey
 from routing.operations.mirror import mirror_changes
 from routing.operations.relay import relay_outbox
 from routing.roles import ensure_groups
+from storage.documents import ABSENT
 from storage.registry import KINDS
 
 ADMIN: Final = "admin"
@@ -103,10 +107,28 @@ def ensure_filesystem_routes(tenant_id: str, env: str) -> None:
             continue
 
 
+DEMO_BUDGETS: Final = (
+    ("openai", "tokens", Terms(soft_limit=800_000, hard_limit=1_000_000, window="month", thresholds=("50%", "90%"))),
+    ("serper", "calls", Terms(soft_limit=80, hard_limit=100, window="day")),
+    ("anthropic", "requests", Terms(soft_limit=1000, window="48h")),
+)
+"""What `t_demo` may use: a month's tokens, a day's calls, and a rolling window that only warns."""
+
+
+def ensure_demo_budgets() -> None:
+    """Give `t_demo` its budgets; one that stands is left alone."""
+    context = RequestContext(DEMO_TENANT, DEFAULT_ENV, LAB, actor=CAUSE.actor)
+    for provider, metric, terms in DEMO_BUDGETS:
+        target = Target(provider, metric, "tenant")
+        if own_policy(context, target) is None:
+            set_policy(context, target, terms, expect=ABSENT)
+
+
 def _prepare_lab(url: str, path: Path) -> Prepared:
     ensure_tenant(DEMO_TENANT, "Demo", LAB)
     ensure_filesystem_routes(SYSTEM_TENANT, DEFAULT_ENV)
     ensure_filesystem_routes(DEMO_TENANT, DEFAULT_ENV)
+    ensure_demo_budgets()
     relay_outbox()
     mirror_changes()
     kept, notes = _read(path), list[str]()

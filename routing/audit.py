@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from functools import partial
 from hashlib import sha256
 from typing import Any, Final
+from uuid import UUID
 
 from django.db import transaction
 
@@ -85,12 +86,14 @@ def record(
     before: dict[str, Any] | None = None,
     after: dict[str, Any] | None = None,
     moves_snapshot: bool = True,
+    change_id: UUID | None = None,
 ) -> RouteChange:
     """Append one row and move the snapshot revision on, in the caller's transaction. `before` and `after` hold no secret.
 
     `state` is what `lock` returned. Ids count the rows of the trail: they are hashed in that order, and no id is left out. A row
-    that changes nothing that a snapshot holds leaves the revision where it is, and wakes nobody. Raises InvalidRequest for a
-    rationale that is too long for the change's event.
+    that changes nothing that a snapshot holds leaves the revision where it is, and wakes nobody. `change_id` is for a change that
+    was made elsewhere and is told here, so that it can be told twice. Raises InvalidRequest for a rationale that is too long for
+    the change's event.
     """
     _check_rationale(cause.rationale)
     change = RouteChange(
@@ -110,6 +113,8 @@ def record(
         request_id=cause.request_id,
         previous_hash=state.audit_head,
     )
+    if change_id is not None:
+        change.change_id = change_id
     change.hash = row_hash(change)
     change.save(force_insert=True)
     state.revision += 1 if moves_snapshot else 0

@@ -8,6 +8,8 @@ from typing import Final
 BAR_WIDTH: Final = 100.0
 COLUMN_STEP: Final = 20
 COLUMNS_HEIGHT: Final = 64
+LINE_WIDTH: Final = 600
+LINE_HEIGHT: Final = 90
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,3 +79,27 @@ def _column(number: int, day: date, marked: int, others: int, highest: int) -> C
         others_height=below,
         others_top=round(COLUMNS_HEIGHT - below, 2),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line over a band, in units of LINE_WIDTH and LINE_HEIGHT: texts for the `points` of SVG, and the ends of the scale."""
+
+    points: str
+    band: str
+    lowest: float
+    highest: float
+
+
+def line(places: Sequence[tuple[float, float, float, float]]) -> Line:
+    """Return a line through `(x, low, middle, high)`: x from 0 to 1, the values to one scale that begins at 0 or below."""
+    lowest = min(0.0, *(low for _, low, _, _ in places)) if places else 0.0
+    highest = max(0.0, *(high for _, _, _, high in places)) if places else 0.0
+    span = highest - lowest or 1.0
+
+    def at(x: float, value: float) -> str:
+        return f"{round(x * LINE_WIDTH, 2)},{round(LINE_HEIGHT * (1 - (value - lowest) / span), 2)}"
+
+    upper = [at(x, high) for x, _, _, high in places]
+    lower = [at(x, low) for x, low, _, _ in reversed(places)]
+    return Line(" ".join(at(x, middle) for x, _, middle, _ in places), " ".join(upper + lower), lowest, highest)

@@ -99,11 +99,23 @@ BACKENDS: Final[dict[str, Backend]] = {
 }
 
 KINDS: Final[dict[str, Kind]] = {
+    "analytics_store": Kind(
+        "Analytics store",
+        DOCUMENTS,
+        "storage.kinds.analytics_store.AnalyticsStore",
+        {"ordered_scan": True, "strong_reads": True, "atomic_operations": 50},
+    ),
     "event_stream": Kind(
         "Event stream",
         DOCUMENTS,
         "storage.kinds.event_stream.EventStream",
         {"ordered_scan": True, "strong_reads": True, "atomic_operations": 50},
+    ),
+    "metrics_store": Kind(
+        "Metrics store",
+        DOCUMENTS,
+        "storage.kinds.metrics_store.MetricsStore",
+        {"ordered_scan": True, "strong_reads": True},
     ),
     "object_store": Kind(
         "Object store", BLOBS, "storage.kinds.object_store.ObjectStore", {"conditional_writes": True, "ranges": True}

@@ -2,4 +2,6 @@
 
 from django.urls import URLPattern
 
-urlpatterns: list[URLPattern] = []
+from analytics.api import budget_reservations, budgets, records
+
+urlpatterns: list[URLPattern] = [*budgets.urlpatterns, *budget_reservations.urlpatterns, *records.urlpatterns]

@@ -10,7 +10,19 @@ from typing import Any, Final, Literal
 
 from northstar.context import RequestContext
 from northstar.errors import InvalidRequest, NorthstarError
-from storage.documents import ANY, BulkPut, Deltas, Document, Expect, Expectation, Ref, Totals, Written
+from storage.documents import (
+    ANY,
+    BulkPut,
+    Deltas,
+    Document,
+    Expect,
+    Expectation,
+    Operation,
+    Outcome,
+    Ref,
+    Totals,
+    Written,
+)
 from storage.errors import ValueTooLarge
 from storage.guard import GuardedDocuments, ServedBy
 from storage.keys import Scope
@@ -79,6 +91,11 @@ class TabularStore:
     def scope(self) -> Scope:
         return self._documents.scope
 
+    @property
+    def cache_anchor(self) -> object:
+        """An object that lives as long as the driver: what a caller caches of these tables hangs on it, weakly."""
+        return self._documents.cache_anchor
+
     def upsert(
         self, table: str, key: str, data: Mapping[str, Any], *, expect: Expect = ANY, operation_id: str = ""
     ) -> Record:
@@ -93,6 +110,18 @@ class TabularStore:
         """Return the record, or None when it is missing."""
         document = self._documents.get(_ref(table, key))
         return _record(document) if document else None
+
+    def get_many(self, table: str, keys: Sequence[str]) -> list[Record | None]:
+        """Return one entry per key, in the order asked; None for a record that is missing."""
+        documents = self._documents.get_many([_ref(table, key) for key in keys])
+        return [_record(document) if document else None for document in documents]
+
+    def write(self, table: str, operations: Sequence[Operation], *, operation_id: str = "") -> list[Outcome]:
+        """Apply 1 to 50 operations on records of one table, all or none.
+
+        Raises what the first failing operation would raise alone, or ValueTooLarge.
+        """
+        return self._documents.write(COLLECTION, (table,), operations, operation_id=operation_id)
 
     def delete(
         self, table: str, key: str, *, expect: Literal[Expectation.ANY] | int = ANY, operation_id: str = ""

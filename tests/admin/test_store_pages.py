@@ -1,6 +1,8 @@
 """Pages over stores: the place is chosen and kept, the right is checked, a refusal is told with its next step."""
 
 import re
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from html import unescape
 from typing import ClassVar
 
@@ -18,6 +20,7 @@ from routing.models import Route, RouteChange, Tenant
 from routing.resolve import invalidate
 from storage.errors import BackendUnavailable
 from storage.kinds.events import NewEvent
+from storage.kinds.metrics import NewValue
 from storage.kinds.tabular_store import PutRecord, TabularStore
 from storage.opening import open_store
 from tests.admin.conftest import Tags
@@ -284,3 +287,23 @@ def test_an_action_that_fails_says_why_and_the_trail_has_both(forgetful, member,
     answer = member("operator").post(FORGET)
     assert "DynamoDB cannot be reached." in text(answer)
     assert [row.action for row in RouteChange.objects.all()[:2]] == ["RECORD_FORGOTTEN_FAILED", "RECORD_FORGOTTEN"]
+
+
+def test_a_metric_shows_its_latest_its_values_and_a_chart(boss, acme):
+    routed(kind="metrics_store")
+    metrics = open_store("metrics_store", RequestContext("acme", "dev", "lab"))
+    now = datetime.now(UTC)
+    given = [
+        NewValue(Decimal(n), now - timedelta(minutes=10 * n), {"region": "eu" if n % 2 else "us"}) for n in range(90)
+    ]
+    metrics.ingest("load", given)
+    page = f"/admin/stores/metrics/{ACME}&metric=load"
+    shown = boss.get(page)
+    assert "<dd><strong>0</strong></dd>" in text(shown)
+    assert "<polyline" in text(shown)
+    assert len(re.findall("<td data-label", text(shown))) == 4 * 50
+    onward = boss.get(link(shown, "Next page"))
+    assert len(re.findall("<td data-label", text(onward))) == 4 * 40
+    assert "region: us" not in text(boss.get(f"{page}&tag=region:eu"))
+    assert "has no such value in the last hour" in text(boss.get(f"{page}&tag=region:asia&span=1h"))
+    assert "Write a tag as name:value." in text(boss.get(f"{page}&tag=region"))

@@ -14,6 +14,9 @@ from django.apps import apps
 from django.test import Client
 from drf_spectacular.generators import SchemaGenerator
 
+from analytics.budgets.policies import Terms
+from analytics.budgets.reservations import reserve
+from analytics.budgets.setting import Target, set_policy
 from northstar.context import RequestContext
 from routing.changes import (
     Cause,
@@ -28,6 +31,7 @@ from routing.denials import ACCESS_DENIED
 from routing.keys import SCOPES, issue_key, revoke_key
 from routing.models import ApiKey, OutboxEntry, Route, RouteChange, SnapshotRevision, Tenant
 from storage.kinds.events import NewEvent
+from storage.kinds.metrics import NewValue
 from storage.opening import open_store
 from tests.conftest import CAUSE, TENANT_SCOPES, Api, filesystem_routes
 
@@ -46,21 +50,29 @@ class World:
     ids: dict[str, int] = field(default_factory=dict)
     tokens: dict[str, str] = field(default_factory=dict)
     """Of presigned URLs, by the operation that they allow."""
+    reservations: dict[str, str] = field(default_factory=dict)
+    """One that is held for each operation on one."""
 
 
 FILLINGS: dict[str, Callable[[World, str], Any]] = {
+    "amount": lambda _world, _operation: "1",
     "backend_type": lambda _world, _operation: "filesystem",
     "data": lambda _world, _operation: {"n": 1},
     "deltas": lambda _world, _operation: {"n": 1},
     "key": lambda _world, _operation: "k1",
     "lock_id": lambda world, _operation: world.ids["lock"],
+    "metric": lambda _world, _operation: "tokens",
+    "provider": lambda _world, _operation: "openai",
+    "name": lambda _world, _operation: "m1",
     "reason": lambda _world, _operation: "audit",
+    "reservation_id": lambda world, operation: world.reservations[operation],
     "resource_kind": lambda _world, _operation: "tabular_store",
     "revision": lambda _world, _operation: 1,
     "route_id": lambda world, operation: world.ids["locked" if operation == "routes_unlock" else "route"],
     "stream_id": lambda _world, _operation: "s1",
     "table": lambda _world, _operation: "t1",
     "token": lambda world, operation: world.tokens[operation],
+    "value": lambda _world, _operation: 1,
     "type": lambda _world, _operation: "changed",
     "X-Key": lambda _world, _operation: "k1",
 }
@@ -71,6 +83,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "routes_change": {"tier": "gold"},
     "routes_put": {"tier": "gold"},
     "routes_switch": {"config": {"base_dir": "elsewhere"}},
+    "set_budget": {"hard_limit": "50"},
     "write_records": {"items": [{"key": "k1", "data": {"n": 2}}]},
 }
 """What an operation's body must hold besides what its schema requires, so that the owner's request changes something."""
@@ -224,13 +237,23 @@ def build_world(acme: Tenant, globex: Tenant, system: Tenant) -> World:
     world.ids["lock"] = lock_env("acme", "qa", reason=CANARY, until=None, cause=cause).pk
     _keep_secrets()
     _presign(world)
+    _budget(world)
     return world
+
+
+def _budget(world: World) -> None:
+    """Give acme a budget whose writer is named as a secret, and reservations of it."""
+    context = RequestContext(tenant_id="acme", env="dev", mode="lab", actor=CANARY)
+    set_policy(context, Target("openai", "tokens", "tenant"), Terms(hard_limit="100"))
+    for operation in ("get_reservation", "commit_reservation", "release_reservation", "top_up_reservation"):
+        world.reservations[operation] = reserve(context, "openai", "tokens", "1").reservation_id
 
 
 def _keep_secrets() -> None:
     context = RequestContext(tenant_id="acme", env="dev", mode="lab")
     open_store("event_stream", context).append("s1", [NewEvent("made", {"secret": CANARY})])
     open_store("tabular_store", context).upsert("t1", "k1", {"n": 1, "secret": CANARY})
+    open_store("metrics_store", context).ingest("m1", [NewValue(1, source=CANARY)])
     open_store("object_store", context).put("k1", [CANARY.encode()], content_type="text/plain")
 
 

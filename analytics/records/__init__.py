@@ -1,0 +1,1 @@
+"""Records of what happened: taken in, judged by gates, kept once, replayed."""

@@ -1,0 +1,140 @@
+"""Taking records in: each one that was submitted is kept once, whatever becomes of it, and told exactly one outcome.
+
+A record is checked, passes the gates, and is kept under its id; what comes second under an id is a duplicate if it says the
+same, else a conflict, and then both are kept. What is no record, and what a gate refuses, is kept under a name of its own. When a
+store that is needed is away, the whole submission goes to this machine's spool and is carried out later, with the same ids, once.
+"""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, Final
+from uuid import UUID, uuid5
+
+from analytics.records import outcomes, spool
+from analytics.records.drafts import Draft, Submission, drafts_of, new_ids
+from analytics.records.gates import pass_gates
+from analytics.records.outcomes import CONFLICT, DUPLICATE, Outcome
+from analytics.records.oversize import put_aside
+from northstar.context import NO_SURFACE, RequestContext
+from storage.errors import BackendUnavailable
+from storage.kinds.analytics_counts import RECEIVED
+from storage.kinds.analytics_rows import NewRow, Row
+from storage.kinds.analytics_store import AnalyticsStore
+from storage.opening import open_store
+
+_IDS: Final = UUID("6f2c8a86-5d7e-4a54-9a53-0d1d7b6d4f11")
+"""The namespace of ids that an Idempotency-Key generates."""
+
+
+def analytics_store(context: RequestContext) -> AnalyticsStore:
+    """Open the store of the context's tenant, environment and project. A surface is a field of a record, not a place."""
+    store: AnalyticsStore = open_store("analytics_store", replace(context, surface_id=NO_SURFACE))
+    return store
+
+
+def ingest(
+    store: AnalyticsStore,
+    context: RequestContext,
+    records: Sequence[Any],
+    *,
+    sent_at: str | None = None,
+    operation_id: str = "",
+) -> list[Outcome]:
+    """Take the records in and return an outcome for each, in their order.
+
+    The same `operation_id` again carries the submission out once. A store that is away is no error: the outcome is `spooled`.
+    """
+    submission = Submission(context, operation_id or secrets.token_hex(16), datetime.now(UTC), sent_at)
+    ids = _ids(operation_id, len(records))
+    try:
+        return take_in(submission, list(records), ids, store)
+    except BackendUnavailable:
+        spool.add(submission, records, ids)
+        return [Outcome(outcomes.SPOOLED, _id_of(record, ids[position])) for position, record in enumerate(records)]
+
+
+def take_in(submission: Submission, records: list[Any], ids: list[str], store: AnalyticsStore) -> list[Outcome]:
+    """Carry a submission out. One that was carried out before, in part or whole, is completed and not counted twice.
+
+    Raises BackendUnavailable when a store that is needed is away; the same submission may then be carried out again.
+    """
+    drafts = drafts_of(submission, records, ids)
+    pass_gates(submission, drafts, store)
+    put_aside(submission, drafts)
+    return _Carrying(submission, store).carry_out(drafts)
+
+
+class _Carrying:
+    """Keeps the drafts of one submission and finds out what became of each."""
+
+    def __init__(self, submission: Submission, store: AnalyticsStore) -> None:
+        self._submission = submission
+        self._store = store
+        self._outcomes: dict[int, Outcome] = {}
+        self._holders: dict[str, tuple[str, Row]] = {}
+        self._duplicates = 0
+
+    def carry_out(self, drafts: Sequence[Draft]) -> list[Outcome]:
+        firsts: dict[str, Draft] = {}
+        for draft in drafts:
+            firsts.setdefault(draft.claim, draft)
+        conflicts = self._keep(list(firsts.values()))
+        conflicts += [draft for draft in drafts if firsts[draft.claim] is not draft and not self._repeats(draft)]
+        self._keep([self._conflicting(draft) for draft in conflicts])
+        if self._duplicates:
+            tally = {RECEIVED: self._duplicates, DUPLICATE: self._duplicates}
+            self._store.count(tally, self._submission.received, f"{self._submission.token}-d")
+        return [self._outcomes[draft.position] for draft in drafts]
+
+    def _keep(self, drafts: list[Draft]) -> list[Draft]:
+        """Keep what can be kept, and return what says something else than the row that has its id."""
+        kept = self._store.keep([_new_row(draft) for draft in drafts], self._submission.token)
+        conflicts = []
+        for position, draft in enumerate(drafts):
+            stored = kept.stored.get(position)
+            holder = stored or kept.met[position].row
+            self._holders[draft.claim] = (holder.row_id, holder.row)
+            if stored or holder.token == self._submission.token:  # this one, or an earlier try
+                self._outcomes[draft.position] = outcomes.kept(draft, holder)
+            elif not self._repeats(draft):
+                conflicts.append(draft)
+        return conflicts
+
+    def _repeats(self, draft: Draft) -> bool:
+        """Whether the row that has the draft's id says the same; then it is a duplicate."""
+        row_id, row = self._holders[draft.claim]
+        if row.get("fingerprint") != draft.row["fingerprint"]:
+            return False
+        self._outcomes[draft.position] = outcomes.repeated(draft, row_id)
+        self._duplicates += 1
+        return True
+
+    def _conflicting(self, draft: Draft) -> Draft:
+        """The draft under a name of its own, with the row that has its id."""
+        draft.row = draft.row | {"outcome": CONFLICT, "conflicts_with": self._holders[draft.claim][0]}
+        draft.claim = f"u/{self._submission.token}-{draft.position}"
+        return draft
+
+
+def _new_row(draft: Draft) -> NewRow:
+    row = draft.row
+    row.setdefault("outcome", draft.outcome)
+    if draft.refusal:
+        row["refusal"] = draft.refusal.fields()
+    if draft.claim.startswith("u/"):
+        row["claim"] = draft.claim
+    return NewRow(row, row["corrected_at"], draft.claim)
+
+
+def _ids(operation_id: str, count: int) -> list[str]:
+    """Ids for records without one; under an operation id the same for every attempt."""
+    if not operation_id:
+        return new_ids(count)
+    return [str(uuid5(_IDS, f"{operation_id}/{position}")) for position in range(count)]
+
+
+def _id_of(record: Any, own_id: str) -> str:
+    given = record.get("analytics_id") if isinstance(record, dict) else None
+    return given if isinstance(given, str) else own_id
