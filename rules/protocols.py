@@ -1,4 +1,4 @@
-"""What agents may rely on: the store of the rules, the cache and the files, as types. The tests' fakes fit them as the real ones do.
+"""What agents may rely on: the store of the rules, the cache and the files, as types, which the tests' fakes fit as well.
 
 Every method raises a BlueStarError and nothing of a library; see `rules.errors`.
 """

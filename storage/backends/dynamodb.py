@@ -1,4 +1,4 @@
-"""Documents in Amazon DynamoDB: a table per route or collection, an item per document, one native call per operation if it allows.
+"""Documents in Amazon DynamoDB: a table per route or collection, an item per document, one native call per operation if possible.
 
 Reads are strongly consistent. Writes hold their conditions in the call itself; several at once, and those with a caller's
 operation id, are transactions.

@@ -1,7 +1,8 @@
-"""The documents of the rules store: the same operations, with the errors of stores told as StoreError."""
+"""The documents of the rules store: the same operations, with exact numbers, and the errors of stores told as StoreError."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Final, TypeVar
 
 from northstar.errors import NorthstarError
@@ -9,6 +10,7 @@ from storage.documents import ANY, BulkPut, Document, Expect, Fields, Page, Part
 from storage.guard import GuardedDocuments, ServedBy
 from storage.keys import Scope
 from storage.kinds.rules_errors import BlueStarError, StoreError
+from storage.kinds.rules_exact import packed, unpacked
 
 READS_AT_ONCE: Final = 100
 """Documents of one `get_many`: more than any read of rules needs."""
@@ -47,18 +49,21 @@ class RulesDocuments:
         return self._documents.cache_anchor
 
     def get(self, ref: Ref) -> Document | None:
-        return self._told(lambda: self._documents.get(ref))
+        found = self._told(lambda: self._documents.get(ref))
+        return _read(found) if found else None
 
     def get_many(self, refs: Sequence[Ref]) -> list[Document | None]:
         """Return one entry per ref; up to READS_AT_ONCE are one round trip."""
         parts = [refs[start : start + READS_AT_ONCE] for start in range(0, len(refs), READS_AT_ONCE)]
-        return [found for part in parts for found in self._told(lambda part=part: self._documents.get_many(part))]  # type: ignore[misc]
+        found = [one for part in parts for one in self._told(lambda part=part: self._documents.get_many(part))]  # type: ignore[misc]
+        return [_read(one) if one else None for one in found]
 
     def put(self, ref: Ref, fields: Fields, *, expect: Expect = ANY, operation_id: str = "") -> Written:
-        return self._told(lambda: self._documents.put(ref, fields, expect=expect, operation_id=operation_id))
+        return self._told(lambda: self._documents.put(ref, packed(fields), expect=expect, operation_id=operation_id))
 
     def put_many(self, puts: Sequence[BulkPut]) -> list[Written | Exception]:
-        return self._told(lambda: self._documents.put_many(puts))
+        exact = [replace(put, fields=packed(put.fields)) for put in puts]
+        return self._told(lambda: self._documents.put_many(exact))
 
     def scan(
         self,
@@ -70,11 +75,12 @@ class RulesDocuments:
         reverse: bool = False,
         cursor: str | None = None,
     ) -> Page:
-        return self._told(
+        page = self._told(
             lambda: self._documents.scan(
                 collection, partition, prefix=prefix, limit=limit, reverse=reverse, cursor=cursor
             )
         )
+        return Page(tuple(map(_read, page.documents)), page.cursor)
 
     def all(self, collection: str, partition: Partition, *, prefix: str = "") -> Iterator[Document]:
         """Yield every document below a prefix, a page at a time."""
@@ -91,9 +97,10 @@ class RulesDocuments:
             return call()
 
 
+def _read(document: Document) -> Document:
+    return replace(document, fields=unpacked(document.fields))
+
+
 def code_of(error: BaseException) -> str:
     """Return the code of an error of a store, told or not."""
     return error.code if isinstance(error, NorthstarError) else ""
-
-
-__all__ = ["READS_AT_ONCE", "RulesDocuments", "code_of", "told_as_store_error"]

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from storage.documents import DOCUMENT_BYTES
 from storage.kinds.rules_errors import DamagedRules
+from storage.kinds.rules_exact import packed, written
 from storage.values import encode
 
 SHEET_BYTES: Final = 250 * 1024
@@ -46,7 +47,7 @@ class Entry:
     @property
     def said(self) -> tuple[str, date, date | None, bytes]:
         """What it says, exactly: 1.0 and 1.00 are two things, and so are 0 and -0."""
-        return self.slot, self.begins, self.ends, encode(self.body)
+        return self.slot, self.begins, self.ends, written(self.body)
 
     def fields(self) -> dict[str, Any]:
         """Return it as it is stored."""
@@ -132,7 +133,7 @@ EMPTY: Final = Sheet()
 
 def _within_bounds(sheet: Sheet) -> Sheet:
     """Give up the oldest of what does not stand any more, as far as the sheet is too large with it."""
-    size = len(encode(sheet.fields()))
+    size = _size(sheet.fields())
     if size <= SHEET_BYTES:
         return sheet
     entries, floor = list(sheet.entries), sheet.floor
@@ -141,13 +142,17 @@ def _within_bounds(sheet: Sheet) -> Sheet:
             break
         entries.remove(entry)
         floor = max(floor, entry.until or 0)
-        size -= len(encode(entry.fields()))
+        size -= _size(entry.fields())
     return Sheet(sheet.changed, floor, tuple(entries))
+
+
+def _size(fields: Mapping[str, Any]) -> int:
+    return len(encode(packed(fields)))
 
 
 def is_too_large(sheet: Sheet) -> bool:
     """Whether no document could hold the sheet."""
-    return len(encode(sheet.fields())) > DOCUMENT_BYTES
+    return _size(sheet.fields()) > DOCUMENT_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,8 +221,8 @@ def _overlap(one: Entry, other: Span) -> bool:
 def _says_so(mine: Sequence[Entry], span: Span) -> bool:
     if span.body is None:
         return not mine
-    said = encode(span.body)
-    return all(encode(entry.body) == said for entry in mine) and not any(_gaps(mine, span))
+    said = written(span.body)
+    return all(written(entry.body) == said for entry in mine) and not any(_gaps(mine, span))
 
 
 def _gaps(mine: Sequence[Entry], span: Span) -> list[tuple[date, date | None]]:

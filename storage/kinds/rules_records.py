@@ -16,8 +16,8 @@ from northstar.instants import instant_text
 from storage.documents import ABSENT, ANY, Document, Expect, Expectation, Ref
 from storage.kinds.rules_documents import RulesDocuments
 from storage.kinds.rules_errors import RulesRefused, StoreError
+from storage.kinds.rules_exact import written
 from storage.kinds.rules_layout import AGENTS, AUDIT, RESULTS, batch_ref, day_partition
-from storage.values import encode
 
 ATTEMPTS: Final = 16
 CONFIG_PREFIX: Final = "CONFIG#"
@@ -187,7 +187,7 @@ class RulesRecords:
         for _ in range(ATTEMPTS):
             newest = self.config(agent)
             _check_config_expected(agent, newest, expect)
-            if newest is not None and encode(dict(newest.config)) == encode(dict(config)):
+            if newest is not None and written(newest.config) == written(config):
                 return newest
             revision = newest.revision + 1 if newest else 1
             fields = {"config": dict(config), "saved_by": self._context.actor}

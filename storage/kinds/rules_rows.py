@@ -7,7 +7,7 @@ from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any, ClassVar, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, model_validator
 
 from northstar.errors import NorthstarError
 from storage.values import check_number
@@ -62,6 +62,14 @@ def _named(text: str) -> str:
     return text
 
 
+def _day(given: Any) -> date:
+    if isinstance(given, str):
+        given = date.fromisoformat(given) if len(given) == len("2026-01-01") else None
+    if type(given) is not date:  # pydantic would also take numbers, and guess their unit
+        raise ValueError("Send a day as text, such as 2026-01-01.")
+    return given
+
+
 def _owner(text: str) -> str:
     level, mark, name = text.rpartition(MARK)
     _named(name)
@@ -77,6 +85,7 @@ Name = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_named
 """Part of a key."""
 Owner = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_owner)]
 """A client's id, GLOBAL, or a level between the two, such as PLAN#gold and REGION#west."""
+Day = Annotated[date, BeforeValidator(_day)]
 Text = Annotated[str, Field(max_length=4000)]
 Year = Annotated[int, Field(ge=1000, le=9999, strict=True)]
 
@@ -104,7 +113,7 @@ class Citation(Part):
     sources: tuple[Text, ...] = ()
 
 
-class Row(Part):
+class BaseRow(Part):
     """A row of a rule set, valid on the days `[valid_from, valid_to)`; without an end until another takes its place."""
 
     key_fields: ClassVar[tuple[str, ...]]
@@ -112,11 +121,11 @@ class Row(Part):
 
     kind: str
 
-    valid_from: date = BEGINNING
-    valid_to: date | None = None
+    valid_from: Day = BEGINNING
+    valid_to: Day | None = None
 
     @model_validator(mode="after")
-    def _check_period(self) -> "Row":
+    def _check_period(self) -> "BaseRow":
         if self.valid_to is not None and self.valid_to <= self.valid_from:
             raise ValueError("valid_to must lie after valid_from: the days are [valid_from, valid_to).")
         return self
@@ -127,7 +136,7 @@ class Row(Part):
         return body
 
 
-class Step(Row):
+class Step(BaseRow):
     """One step of a pipeline: who does it with what, what comes out, and what happens when it fails."""
 
     key_fields: ClassVar[tuple[str, ...]] = ("plan_id", "number")
@@ -145,7 +154,7 @@ class Step(Row):
     on_failure: OnFailure = "stop"
 
 
-class ValidationRule(Row):
+class ValidationRule(BaseRow):
     """One check of one field of a payroll file."""
 
     key_fields: ClassVar[tuple[str, ...]] = ("owner", "field", "number")
@@ -167,7 +176,7 @@ class ValidationRule(Row):
     citation: Citation | None = None
 
 
-class CalculationRule(Row):
+class CalculationRule(BaseRow):
     """How pay or a contribution is calculated."""
 
     key_fields: ClassVar[tuple[str, ...]] = ("owner", "rule_id")
@@ -185,7 +194,7 @@ class CalculationRule(Row):
     citation: Citation | None = None
 
 
-class Limit(Row):
+class Limit(BaseRow):
     """One figure of one year as an authority sets it. Without other days it is valid through that calendar year."""
 
     key_fields: ClassVar[tuple[str, ...]] = ("year", "code")
@@ -215,7 +224,7 @@ class Limit(Row):
         return self
 
 
-class Chain(Row):
+class Chain(BaseRow):
     """Whom an owner falls back to. Who has no row falls back to GLOBAL."""
 
     key_fields: ClassVar[tuple[str, ...]] = ("owner",)
@@ -252,8 +261,8 @@ class Retire(Part):
     kind: Literal["retire"] = "retire"
     of: Literal["step", "validation", "calculation", "limit", "chain"]
     key: dict[Name, Name | int]
-    valid_from: date = BEGINNING
-    valid_to: date | None = None
+    valid_from: Day = BEGINNING
+    valid_to: Day | None = None
 
     @model_validator(mode="after")
     def _check_key(self) -> "Retire":

@@ -6,6 +6,7 @@ An operation that nobody here knows how to ask fails its test: add what is missi
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -32,6 +33,8 @@ from routing.keys import SCOPES, issue_key, revoke_key
 from routing.models import ApiKey, OutboxEntry, Route, RouteChange, SnapshotRevision, Tenant
 from storage.kinds.events import NewEvent
 from storage.kinds.metrics import NewValue
+from storage.kinds.rules_rows import AnyRow, CalculationRule, Figure, Limit, Step, ValidationRule
+from storage.kinds.rules_store import RulesStore
 from storage.opening import open_store
 from tests.conftest import CAUSE, TENANT_SCOPES, Api, filesystem_routes
 
@@ -56,30 +59,45 @@ class World:
 
 FILLINGS: dict[str, Callable[[World, str], Any]] = {
     "amount": lambda _world, _operation: "1",
+    "agent": lambda _world, _operation: "a1",
     "backend_type": lambda _world, _operation: "filesystem",
+    "batch_id": lambda _world, _operation: "b1",
+    "config": lambda _world, _operation: {"n": 1},
     "data": lambda _world, _operation: {"n": 1},
     "deltas": lambda _world, _operation: {"n": 1},
+    "entry": lambda _world, _operation: {"n": 1},
+    "field": lambda _world, _operation: "f1",
+    "from_env": lambda _world, _operation: "dev",
     "key": lambda _world, _operation: "k1",
     "lock_id": lambda world, _operation: world.ids["lock"],
     "metric": lambda _world, _operation: "tokens",
     "provider": lambda _world, _operation: "openai",
     "name": lambda _world, _operation: "m1",
+    "plan_id": lambda _world, _operation: "p1",
     "reason": lambda _world, _operation: "audit",
     "reservation_id": lambda world, operation: world.reservations[operation],
     "resource_kind": lambda _world, _operation: "tabular_store",
+    "result": lambda _world, _operation: {"n": 1},
     "revision": lambda _world, _operation: 1,
     "route_id": lambda world, operation: world.ids["locked" if operation == "routes_unlock" else "route"],
+    "rule_id": lambda _world, _operation: "r1",
+    "state": lambda _world, _operation: {"n": 1},
+    "step": lambda _world, _operation: 1,
     "stream_id": lambda _world, _operation: "s1",
     "table": lambda _world, _operation: "t1",
     "token": lambda world, operation: world.tokens[operation],
     "value": lambda _world, _operation: 1,
     "type": lambda _world, _operation: "changed",
+    "year": lambda _world, _operation: 2025,
     "X-Key": lambda _world, _operation: "k1",
 }
 """What to send for a name, wherever it stands: path, query, header, body."""
 
 BODIES: dict[str, dict[str, Any]] = {
     "earlier_put_route": {"tier": "gold"},
+    "promote_rules": {"reason": "audit", "revision": 1},
+    "publish_rules": {"reason": "audit", "changes": [{"kind": "calculation", "rule_id": "r1"}]},
+    "roll_back_rules": {"reason": "audit"},
     "routes_change": {"tier": "gold"},
     "routes_put": {"tier": "gold"},
     "routes_switch": {"config": {"base_dir": "elsewhere"}},
@@ -254,7 +272,24 @@ def _keep_secrets() -> None:
     open_store("event_stream", context).append("s1", [NewEvent("made", {"secret": CANARY})])
     open_store("tabular_store", context).upsert("t1", "k1", {"n": 1, "secret": CANARY})
     open_store("metrics_store", context).ingest("m1", [NewValue(1, source=CANARY)])
+    _keep_rules(open_store("rules_store", context))
     open_store("object_store", context).put("k1", [CANARY.encode()], content_type="text/plain")
+
+
+def _keep_rules(rules: RulesStore) -> None:
+    """Publish twice, so that there is a revision to go back to, and keep something of every other sort."""
+    rows: list[AnyRow] = [
+        Step(plan_id="p1", number=1, name="s1", agent="a1", description=CANARY),
+        ValidationRule(field="f1", check="required", message=CANARY),
+        CalculationRule(rule_id="r1", description=CANARY),
+        Limit(year=2025, code="l1", figure=Figure(value=Decimal(1)), note=CANARY),
+    ]
+    rules.publish(rows, reason=CANARY)
+    rules.publish([CalculationRule(rule_id="r1", description=f"{CANARY} 2")], reason=CANARY)
+    rules.save_batch_state("b1", {"secret": CANARY})
+    rules.save_processing_result("b1", 1, {"secret": CANARY})
+    rules.append_audit_entry({"secret": CANARY})
+    rules.save_agent_config("a1", {"secret": CANARY})
 
 
 def _presign(world: World) -> None:
