@@ -8,6 +8,7 @@ import pytest
 from rules.checks import findings
 from rules.seeds.reading import DATA, read_seed
 from rules.seeds.shapes import FIGURES
+from tests.docs.test_documents import ROOT
 
 SEED = read_seed()
 
@@ -98,6 +99,13 @@ def test_there_are_rules_for_every_field_of_a_payroll_file():
     assert len(SEED.validation.fields) >= 30
     assert len(rules) >= 60
     assert all(rule.message for rule in rules)
+
+
+def test_the_page_about_them_counts_right():
+    page = (ROOT / "docs/rules.md").read_text(encoding="utf-8")
+    rules = sum(map(len, SEED.validation.fields.values()))
+    assert f"{rules} GLOBAL rules over the {len(SEED.validation.fields)} fields" in page
+    assert f"{len(SEED.limits.limits)} limits of 2024, 2025 and 2026" in page
 
 
 @pytest.mark.parametrize("path", sorted(DATA.glob("*.json")), ids=lambda path: path.name)
