@@ -99,7 +99,8 @@ class Knowledge:
         self.snapshot: Snapshot | None = None
         self.next_check = 0.0
         self._checked_at = 0.0
-        self._failure: StoreError | None = None
+        self._failure: str | None = None
+        """Why the store could not be asked last. An error itself would keep whoever met it, and so the driver, alive."""
         self._lock = threading.Lock()
         self._asking = threading.Lock()
         self._flights: dict[Any, Future[Any]] = {}
@@ -150,7 +151,7 @@ class Knowledge:
         if monotonic() >= self.next_check or snapshot.head.revision < revision:
             self._ask_in_turn(documents, revision)
         elif self._failure is not None:
-            raise StoreError(self._failure.cause)
+            raise StoreError(BackendUnavailable(self._failure))
         return self.snapshot or snapshot, "process"
 
     def _ask_in_turn(self, documents: RulesDocuments, revision: int) -> None:
@@ -171,8 +172,9 @@ class Knowledge:
         try:
             found = documents.get_many([HEAD, *(unit.sheet for unit in units)])
         except StoreError as error:
-            self._failure = error
-            self.next_check = monotonic() + OUTAGE_PAUSE_SECONDS
+            if error.retryable:
+                self._failure = error.detail
+                self.next_check = monotonic() + OUTAGE_PAUSE_SECONDS
             raise
         head = Head.of(found[0])
         with self._lock:
@@ -207,6 +209,7 @@ class Knowledge:
         finally:
             with self._lock:
                 del self._flights[key]
+            del flight  # with an error in it, it would hold this frame, and this frame it
 
     def _last_known(self, units: Sequence[Unit], asked: "Asked", error: StoreError) -> Found:
         """Answer from memory and cache alone, or raise the error: a pinned revision never changes, anything else is stale."""

@@ -137,16 +137,24 @@ class Reader:
 
     def _along_chain(self, client_id: str, unit_of: Callable[[str], Unit]) -> tuple[Found, list[str]]:
         """Read the units of everybody in the client's chain, and return them with their owners, the client first."""
-        links = [chain_unit(client_id), LEVELS]
-        ends = list(dict.fromkeys([client_id, GLOBAL]))
-        found = self._found([*(unit_of(owner) for owner in ends), *dict.fromkeys(links)])
+        links = list(dict.fromkeys((chain_unit(client_id), LEVELS)))
+        guess = self._known_chain(client_id)
+        found = self._found([*(unit_of(owner) for owner in guess), *links])
         owners = self._chain(found, client_id)
-        if owners != ends:
-            more = self._found([*(unit_of(owner) for owner in owners), *dict.fromkeys(links)])
-            tier = found.tier if more.tier == "process" else more.tier
-            found = replace(more, tier=tier, stale=more.stale or found.stale)
+        if not set(owners) <= set(guess):
+            first = found
+            found = self._found([*(unit_of(owner) for owner in owners), *links])
             owners = self._chain(found, client_id)
+            if found.tier == "process":
+                found = replace(found, tier=first.tier)
         return found, owners
+
+    def _known_chain(self, client_id: str) -> list[str]:
+        """Return the client's chain as far as this process knows it: client and GLOBAL at least."""
+        snapshot = self._knowledge.snapshot
+        if snapshot is None or snapshot.head.revision < self._asked.revision:
+            return list(dict.fromkeys((client_id, GLOBAL)))
+        return self._chain(Found(snapshot, snapshot.sheets, "process", stale=False), client_id)
 
     def _chain(self, found: Found, client_id: str) -> list[str]:
         owners, owner, revision = [client_id], client_id, self._revision(found)

@@ -192,12 +192,12 @@ class RulesRecords:
             revision = newest.revision + 1 if newest else 1
             fields = {"config": dict(config), "saved_by": self._context.actor}
             try:
-                written = self._documents.put(_config_ref(agent, revision), fields, expect=ABSENT)
+                saved = self._documents.put(_config_ref(agent, revision), fields, expect=ABSENT)
             except StoreError as error:
                 if error.code == AlreadyExists.code:
                     continue
                 raise
-            return AgentConfig(agent, revision, config, self._context.actor, written.updated_at)
+            return AgentConfig(agent, revision, config, self._context.actor, saved.updated_at)
         raise StoreError(Conflict(f"The config of {agent!a} is written by others all the time."))
 
     def config(self, agent: str, revision: int | None = None) -> AgentConfig | None:
