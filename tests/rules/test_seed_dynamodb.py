@@ -11,10 +11,16 @@ from tests.commands.conftest import run_manage
 
 pytestmark = pytest.mark.server
 
-TABLES = (
-    "agent-config audit-log batch-state calculation-rules irs-limits processing-pipeline processing-results "
-    "validation-rules"
-).split()
+TABLES = [
+    "agent-config",
+    "audit-log",
+    "batch-state",
+    "calculation-rules",
+    "irs-limits",
+    "processing-pipeline",
+    "processing-results",
+    "validation-rules",
+]
 
 
 @pytest.fixture
