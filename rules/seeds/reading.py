@@ -30,7 +30,7 @@ class Seed:
 class InvalidSeed(InvalidRequest):
     """A seed file cannot be used; `errors` says where. Nothing was written."""
 
-    code, title = "INVALID_SEED", "Invalid seed file"
+    title = "Invalid seed file"
 
 
 def read_seed(folder: Path = DATA) -> Seed:

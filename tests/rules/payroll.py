@@ -287,7 +287,7 @@ def funding(at: At) -> dict[str, Any]:
 
 
 def trade_file(at: At) -> dict[str, Any]:
-    orders = {}
+    orders: dict[tuple[str, str], Decimal] = {}
     for one, kinds in at["rounded_contributions"].items():
         shares = at["investment_elections"]
         assert sum(shares.values()) == at.figure("TRADE_ALLOCATION", "total_share")

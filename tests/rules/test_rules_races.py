@@ -81,7 +81,10 @@ def test_a_reader_finds_what_stood_when_a_sheet_gives_it_up_meanwhile(place, mon
 
 def test_at_midnight_the_next_read_is_of_the_new_day(place):
     rules = place.open()
-    rules.publish([match("1", valid_to=date(2027, 1, 1)), match("2", valid_from=date(2027, 1, 1))], reason="a rule for the new year")
+    rules.publish(
+        [match("1", valid_to=date(2027, 1, 1)), match("2", valid_from=date(2027, 1, 1))],
+        reason="a rule for the new year",
+    )
     with time_machine.travel("2026-12-31T23:59:59Z", tick=False):
         assert [rate(rules), rate(rules)] == ["1", "1"]
     with time_machine.travel("2027-01-01T00:00:00Z", tick=False):

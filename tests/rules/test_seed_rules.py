@@ -3,6 +3,7 @@
 import json
 from decimal import Decimal
 from io import StringIO
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -26,7 +27,7 @@ def rules_routes(acme, globex, lab) -> None:
         create_route(draft, CAUSE)
 
 
-def seed(*options: str) -> dict:
+def seed(*options: str) -> Any:
     out = StringIO()
     call_command("seed_rules", "--tenant", "acme", "--format", "json", *options, stdout=out, stderr=StringIO())
     return json.loads(out.getvalue())

@@ -12,7 +12,6 @@ from pydantic import TypeAdapter, ValidationError
 from northstar.config_options import config_option
 from northstar.console import GOOD, WARN, Out, refused
 from northstar.errors import NorthstarError
-from northstar.quickstart import DEFAULT_ENV, DEMO_TENANT
 from rules.checks import refuse_inconsistent
 from rules.seed_places import Endpoint, context_of, routed_store, store_at
 from rules.seeding import Part, Seeded, parts_of, put
@@ -21,6 +20,9 @@ from rules.seeds.rows import PLAN_SUFFIX
 from storage.kinds.rules_rows import GLOBAL, Name
 from storage.kinds.rules_store import RulesStore
 
+DEMO_TENANT: Final = "t_demo"
+"""Made by `quickstart`, with a filesystem route for rules."""
+DEFAULT_ENV: Final = "dev"
 SHOWN: Final = 10
 """Rows named of those that were kept."""
 
