@@ -24,6 +24,7 @@ BENCHMARKS: Final = {
     "appends": "bench.appends",
     "listings": "bench.listings",
     "objects": "bench.objects",
+    "rules": "bench.rules",
     "propagation": "bench.propagation",
     "audit": "bench.audit",
     "clouds": "bench.clouds",

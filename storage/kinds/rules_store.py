@@ -192,7 +192,14 @@ class RulesStore:
         wanted = {
             unit: self._sheet(unit, revision).standing(revision) for unit in self._changed(revision, head.revision)
         }
-        wish = Wish("rollback", reason, expect_revision or head.revision, dry_run, operation_id, revision)
+        wish = Wish(
+            "rollback",
+            reason,
+            head.revision if expect_revision is None else expect_revision,
+            dry_run,
+            operation_id,
+            revision,
+        )
         return self._told(self._publisher.restate(wanted, wish))
 
     def promote(
@@ -210,7 +217,14 @@ class RulesStore:
         head = catch_up(self._documents)
         units = {*source.units(), *self.units()}
         wanted = {unit: source._sheet(unit, taken).standing(taken) for unit in units}
-        wish = Wish("promote", reason, expect_revision or head.revision, dry_run, operation_id, taken)
+        wish = Wish(
+            "promote",
+            reason,
+            head.revision if expect_revision is None else expect_revision,
+            dry_run,
+            operation_id,
+            taken,
+        )
         return self._told(self._publisher.restate(wanted, wish))
 
     def revision(self, number: int) -> Revision:

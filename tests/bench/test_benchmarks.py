@@ -18,6 +18,7 @@ ROWS = {
     "appends": ["append, 32 writers", "append, 1 writer"],
     "listings": ["list 100 at the end", "list 100 in the middle"],
     "objects": ["1 KiB PUT / same promise", "1 KiB PUT / write in place"],
+    "rules": ["rule, cold / two gets", "rule, warm / Redis"],
     "propagation": ["known in 4 processes"],
     "audit": ["verify trail / read it"],
     "s3_objects": [

@@ -35,6 +35,7 @@ SECTIONS = (
     "Tables",
     "Metrics",
     "Objects",
+    "Rules",
     "The earlier engines' URLs",
     "Files in a lab",
     "Errors",

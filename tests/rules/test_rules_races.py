@@ -9,6 +9,7 @@ import pytest
 import time_machine
 
 from storage.kinds import rules_history
+from storage.kinds.rules_errors import StoreError
 from storage.kinds.rules_rows import CalculationRule, Chain
 from tests.rules.places import Place, place_on
 from tests.rules.rules_contract import match, rate
@@ -89,3 +90,13 @@ def test_at_midnight_the_next_read_is_of_the_new_day(place):
         assert [rate(rules), rate(rules)] == ["1", "1"]
     with time_machine.travel("2027-01-01T00:00:00Z", tick=False):
         assert [rate(rules), rate(rules)] == ["2", "2"]
+
+
+def test_whoever_promotes_into_what_should_be_empty_overwrites_nothing(place):
+    source, target = place.open("globex"), place.open()
+    source.publish([match("1")], reason="there")
+    target.publish([match("2")], reason="here, by somebody else")
+    with pytest.raises(StoreError) as refusal:
+        target.promote(source, reason="the first rules here", expect_revision=0)
+    assert refusal.value.code == "VERSION_CONFLICT"
+    assert rate(target) == "2"
