@@ -137,6 +137,13 @@ class Knowledge:
             snapshot.answers.clear()
         snapshot.answers[question] = replace(answer, tier="process")
 
+    def newest(self, documents: RulesDocuments) -> int:
+        """Return the revision that the store has by now: whatever was acknowledged before the call counts.
+
+        Nobody else's question is waited for: it may have been answered before that. Raises StoreError.
+        """
+        return self._ask(documents, ()).head.revision
+
     def look_again(self) -> None:
         """Have the next reader ask for the revision."""
         self.next_check = 0.0

@@ -141,13 +141,14 @@ class Reader:
         guess = self._known_chain(client_id)
         found = self._found([*(unit_of(owner) for owner in guess), *links])
         owners = self._chain(found, client_id)
-        if not set(owners) <= set(guess):
-            first = found
+        tier = found.tier
+        for _ in range(MOST_LINKS):  # once, unless the chain changes meanwhile
+            if all(unit_of(owner) in found.sheets for owner in owners):
+                break
             found = self._found([*(unit_of(owner) for owner in owners), *links])
             owners = self._chain(found, client_id)
-            if found.tier == "process":
-                found = replace(found, tier=first.tier)
-        return found, owners
+            tier = tier if found.tier == "process" else found.tier
+        return replace(found, tier=tier), owners
 
     def _known_chain(self, client_id: str) -> list[str]:
         """Return the client's chain as far as this process knows it: client and GLOBAL at least."""
@@ -206,11 +207,9 @@ class Reader:
         return self._asked.revision or found.snapshot.head.revision
 
     def _sheet(self, found: Found, unit: Unit) -> Sheet:
-        """Return the unit's sheet, from its rows where the sheet does not go back as far as the pinned revision."""
-        sheet = found.sheets.get(unit, Sheet())
-        if not self._asked.revision or self._asked.revision >= sheet.floor:
-            return sheet
-        return whole_history(self._documents, unit, self._asked.revision)
+        """Return the unit's sheet, from its rows where the sheet does not go back as far as the revision that is read."""
+        sheet, revision = found.sheets.get(unit, Sheet()), self._revision(found)
+        return sheet if revision >= sheet.floor else whole_history(self._documents, unit, revision)
 
 
 _PUBLISH: Final = "Publish one, or ask for another day or name."

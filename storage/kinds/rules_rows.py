@@ -169,6 +169,8 @@ class ValidationRule(BaseRow):
     choices: tuple[Text, ...] = ()
     minimum: Amount | None = None
     maximum: Amount | None = None
+    options: dict[Name, Text] = Field(default_factory=dict)
+    """Further words of the check, such as the other field of a comparison."""
     severity: Severity = "error"
     message: Text = ""
     citation: Citation | None = None

@@ -129,16 +129,16 @@ class RulesStore:
 
     def rules_revision(self) -> int:
         """Return the newest revision, asked of the store itself; a batch that pins it sees one snapshot through all its steps."""
-        self._knowledge.look_again()
-        found = self._knowledge.sheets(self._documents, [], Asked())
-        return found.snapshot.head.revision
+        return self._knowledge.newest(self._documents)
 
     def _remembered(self, question: Any, revision: int | None) -> Any:
         """Return the answer if it was given before and is still right: a look into memory, nothing else."""
         known = self._knowledge
-        if revision is None and known.is_fresh and known.snapshot is not None:
-            return known.snapshot.answers.get(question)
-        return None
+        answer = (
+            known.snapshot.answers.get(question) if revision is None and known.is_fresh and known.snapshot else None
+        )
+        *_, as_of = question
+        return answer if answer and (as_of or answer.as_of == datetime.now(UTC).date()) else None
 
     def _asked(
         self,
@@ -192,7 +192,14 @@ class RulesStore:
         wanted = {
             unit: self._sheet(unit, revision).standing(revision) for unit in self._changed(revision, head.revision)
         }
-        wish = Wish("rollback", reason, expect_revision or head.revision, dry_run, operation_id, revision)
+        wish = Wish(
+            "rollback",
+            reason,
+            head.revision if expect_revision is None else expect_revision,
+            dry_run,
+            operation_id,
+            revision,
+        )
         return self._told(self._publisher.restate(wanted, wish))
 
     def promote(
@@ -210,7 +217,14 @@ class RulesStore:
         head = catch_up(self._documents)
         units = {*source.units(), *self.units()}
         wanted = {unit: source._sheet(unit, taken).standing(taken) for unit in units}
-        wish = Wish("promote", reason, expect_revision or head.revision, dry_run, operation_id, taken)
+        wish = Wish(
+            "promote",
+            reason,
+            head.revision if expect_revision is None else expect_revision,
+            dry_run,
+            operation_id,
+            taken,
+        )
         return self._told(self._publisher.restate(wanted, wish))
 
     def revision(self, number: int) -> Revision:
