@@ -13,7 +13,7 @@ from storage.kinds.metric_reading import Span
 from storage.kinds.metrics import TAGS, VALUES_PER_INGEST, MetricValue, NewValue
 
 
-class ValueIn(BaseModel):
+class MetricValueIn(BaseModel):
     """A value of a metric."""
 
     model_config = ConfigDict(extra="forbid")
@@ -27,15 +27,15 @@ class ValueIn(BaseModel):
         return NewValue(self.value, self.ts, self.tags, self.source)
 
 
-class ValuesIn(BaseModel):
+class MetricValuesIn(BaseModel):
     """Values in one call."""
 
     model_config = ConfigDict(extra="forbid")
 
-    values: list[ValueIn] = Field(min_length=1, max_length=VALUES_PER_INGEST)
+    values: list[MetricValueIn] = Field(min_length=1, max_length=VALUES_PER_INGEST)
 
 
-class IngestIn(RootModel[ValueIn | list[ValueIn] | ValuesIn]):
+class MetricIngestIn(RootModel[MetricValueIn | list[MetricValueIn] | MetricValuesIn]):
     """One value, a list of values, or an object that holds the list."""
 
 
@@ -101,7 +101,7 @@ class MetricQuery(TagsQuery):
         return (str(self.start), str(self.end), tags, str(self.bucket), str(self.aggregate))
 
 
-class ValueOut(BaseModel):
+class MetricValueOut(BaseModel):
     """A stored value."""
 
     metric_name: str
@@ -111,13 +111,13 @@ class ValueOut(BaseModel):
     source: str | None
 
 
-class ValuesOut(BaseModel):
+class MetricValuesOut(BaseModel):
     """What a call has stored, in the order given."""
 
-    items: list[ValueOut]
+    items: list[MetricValueOut]
 
 
-class BucketOut(BaseModel):
+class MetricBucketOut(BaseModel):
     """Aggregates of a bucket's values, from `start` on and before `end`: those that were asked for, by their names."""
 
     model_config = ConfigDict(extra="allow")
@@ -129,7 +129,7 @@ class BucketOut(BaseModel):
 class MetricPageOut(BaseModel):
     """Values, or buckets, in the order of their times."""
 
-    items: list[ValueOut | BucketOut]
+    items: list[MetricValueOut | MetricBucketOut]
     next_cursor: str | None
 
 

@@ -14,14 +14,14 @@ from northstar.inputs import PAGE_SIZE, check_json_type, checked
 from northstar.strict_json import parse
 from storage.api.base import DataView
 from storage.api.metric_bodies import (
-    IngestIn,
+    MetricIngestIn,
     MetricPageOut,
     MetricQuery,
+    MetricValueIn,
+    MetricValueOut,
+    MetricValuesIn,
+    MetricValuesOut,
     TagsQuery,
-    ValueIn,
-    ValueOut,
-    ValuesIn,
-    ValuesOut,
     bucket_answer,
     value_answer,
 )
@@ -42,21 +42,23 @@ class MetricView(IdempotentPost, DataView):
     scopes: ClassVar[dict[str, str]] = {"GET": "data:read", "POST": "data:write"}
     max_json_bytes: ClassVar[int] = INGEST_JSON_BYTES
 
-    @extend_schema(operation_id="ingest_metric", request=IngestIn, responses={201: ValuesOut})
+    @extend_schema(operation_id="ingest_metric", request=MetricIngestIn, responses={201: MetricValuesOut})
     def post(self, request: Request, name: str) -> Response:  # noqa: ARG002
         """Store one value, or a list of up to 1000."""
         values = [value.new() for value in self._given()]
         stored = self.open("metrics_store").ingest(name, values, operation_id=self.operation_id)
         return Response({"items": [value_answer(value) for value in stored]}, status=201)
 
-    def _given(self) -> list[ValueIn]:
+    def _given(self) -> list[MetricValueIn]:
         check_json_type(self.request)
         body = parse(self.raw_body())
         if isinstance(body, list):
-            return checked(ValuesIn, {"values": body}, "body").values
+            return checked(MetricValuesIn, {"values": body}, "body").values
         if not isinstance(body, dict):
-            return checked(ValuesIn, {"values": [body]}, "body").values
-        return checked(ValuesIn, body, "body").values if "values" in body else [checked(ValueIn, body, "body")]
+            return checked(MetricValuesIn, {"values": [body]}, "body").values
+        return (
+            checked(MetricValuesIn, body, "body").values if "values" in body else [checked(MetricValueIn, body, "body")]
+        )
 
     @extend_schema(
         operation_id="query_metric",
@@ -100,7 +102,7 @@ class LatestView(DataView):
 
     scopes: ClassVar[dict[str, str]] = {"GET": "data:read"}
 
-    @extend_schema(operation_id="latest_metric", parameters=[_TAGS, _END], responses={200: ValueOut})
+    @extend_schema(operation_id="latest_metric", parameters=[_TAGS, _END], responses={200: MetricValueOut})
     def get(self, request: Request, name: str) -> Response:  # noqa: ARG002
         """Read the value with the latest event time, whenever it arrived."""
         query = self.query(TagsQuery)
