@@ -9,6 +9,8 @@ from northstar.errors import FieldError, NorthstarError
 class BlueStarError(NorthstarError):
     """The root of every error of rules, their cache and their files. No error of a library ever comes out of them."""
 
+    code: ClassVar[str] = "BACKEND_REJECTED"
+    status: ClassVar[int] = 502
     title: ClassVar[str] = "Rules error"
 
 

@@ -236,6 +236,7 @@ class RulesStore:
 
     def revisions(self, *, limit: int = 100, after: str | None = None) -> Listed:
         """Return revisions, the newest first."""
+        catch_up(self._documents)
         page = self._documents.scan(AGENTS, META, prefix=REVISION_PREFIX, limit=limit, reverse=True, cursor=after)
         return Listed([Revision.of(one) for one in page.documents], page.cursor)
 

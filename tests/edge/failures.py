@@ -4,9 +4,11 @@ from collections.abc import Iterator
 
 from northstar import errors
 from storage import errors as stores
+from storage.kinds import rules_errors as rules
 
 _SPECIAL = {
     "CURSOR_GONE": stores.CursorGone("The event is gone.", reason="trimmed", earliest=3, tail=9),
+    "NOT_PUBLISHED": rules.NotPublishedError(2027, 2026),
     "QUOTA_EXCEEDED": stores.CeilingReached("calls", 10, 10),
 }
 
