@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from storage.registry import KINDS
 from tests.commands.conftest import document
 from tests.server import running_server
 
@@ -74,7 +75,7 @@ def test_a_new_lab_is_mirrored_in_its_registry_and_its_trail_anchored(manage):
     )
     names, anchored = _lab(manage, question)
     assert "routing_registry_store#t_system#dev" in names
-    assert len(names) == 7
+    assert len(names) == sum(1 if kind.of_system else 2 for kind in KINDS.values())
     assert anchored > len(names)
 
 
