@@ -23,7 +23,7 @@ from bench.harness import Plan, Result, Side, Size, at_least, compare, timed
 from bench.home import CONTEXT, Home
 
 LIMIT: Final = 10**9
-BATCH: Final = 1000
+BATCH: Final = {Size.SMOKE: 50, Size.QUICK: 1000, Size.FULL: 1000}
 ALONE: Final = {Size.SMOKE: Plan(2, 5, 1), Size.QUICK: Plan(30, 20), Size.FULL: Plan(60, 200)}
 SHARED: Final = {
     Size.SMOKE: Plan(2, WRITERS * 2, 1),
@@ -40,7 +40,7 @@ BATCH_AIM: Final = 20.0
 
 def run(home: Home, size: Size) -> list[Result]:
     set_policy(CONTEXT, Target("openai", "tokens", "tenant"), Terms(hard_limit=LIMIT))
-    numbers = count()
+    numbers, together_at_once = count(), BATCH[size]
     with _statement(home.folder / "one-statement.sqlite3") as increment, writers() as pool:
 
         def usage() -> None:
@@ -48,20 +48,24 @@ def run(home: Home, size: Size) -> list[Result]:
 
         def batch() -> None:
             number = next(numbers)
-            record_usages(CONTEXT, "openai", "tokens", [Usage(1, f"{number}/{one}") for one in range(BATCH)])
+            record_usages(CONTEXT, "openai", "tokens", [Usage(1, f"{number}/{one}") for one in range(together_at_once)])
 
         def increments() -> None:
-            for _ in range(BATCH):
+            for _ in range(together_at_once):
                 increment()
 
         trips = f"{_round_trips(usage)} round trip"
         alone = _compared("budget usage, 1 caller", usage, increment, ALONE[size])
         shared = _shared(pool, usage, increment, SHARED[size])
-        many = _compared(f"budget usage, {BATCH} together", batch, increments, BATCHES[size])
+        many = _compared("budget usage, a batch", batch, increments, BATCHES[size])
     return [
         replace(alone, bar=at_least(alone, AIM), notes=(trips,)),
         replace(shared, bar=at_least(shared, AIM), notes=(trips,)),
-        replace(many, bar=at_least(many, BATCH_AIM), notes=(f"{_round_trips(batch)} round trip for {BATCH}",)),
+        replace(
+            many,
+            bar=at_least(many, BATCH_AIM),
+            notes=(f"{_round_trips(batch)} round trip for {together_at_once} usages",),
+        ),
     ]
 
 

@@ -7,6 +7,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from analytics.api.budget_answers import reservation_answer
 from analytics.api.budget_bodies import (
     CommitIn,
     NothingIn,
@@ -14,7 +15,6 @@ from analytics.api.budget_bodies import (
     ReservationQuery,
     ReserveIn,
     TopUpIn,
-    reservation_answer,
 )
 from analytics.budgets.reservations import Reservation, commit, read_reservation, release, reserve, top_up
 from northstar.idempotency import IdempotentPost

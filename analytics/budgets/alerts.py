@@ -13,7 +13,7 @@ from typing import Any, Final
 from analytics.budgets.amounts import text
 from analytics.budgets.figures import Figure, Forecast, figures_of, forecast_of
 from analytics.budgets.names import ALERTS, COUNTERS, counter_key
-from analytics.budgets.outbox import EVENT, Letter, deliver, letter
+from analytics.budgets.outbox import EVENT, RECORD, Letter, deliver, letter
 from analytics.budgets.places import Place, context_of, open_place
 from analytics.budgets.plans import Share
 from analytics.budgets.policies import OBSERVE, Policy, Threshold
@@ -30,7 +30,7 @@ REACHED, RESOLVED, FORECAST = "BUDGET_THRESHOLD_REACHED", "BUDGET_THRESHOLD_RESO
 RAISED: Final = "raised"
 FORECASTED: Final = "forecast"
 """The name under which a forecast's alert is kept: no threshold is called so."""
-_TOLD_TO: Final = (EVENT,)
+_TOLD_TO: Final = (EVENT, RECORD)
 _told: Final = Remembered[bool]()
 
 

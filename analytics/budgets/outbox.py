@@ -19,6 +19,7 @@ from analytics.budgets.names import OUTBOX
 from analytics.budgets.places import Place, context_of
 from northstar.context import RequestContext
 from northstar.errors import NorthstarError
+from northstar.instants import instant_text
 from routing import audit
 from routing.audit import Cause, Subject
 from routing.models import RouteChange
@@ -26,11 +27,13 @@ from storage.documents import Delete, Put
 from storage.kinds.events import NewEvent
 from storage.opening import open_store
 
-AUDIT, EVENT = "audit", "event"
+AUDIT, EVENT, RECORD = "audit", "event", "record"
 STREAM: Final = "budgets"
 """The stream, of the tenant's environment, that alerts are appended to."""
 LETTERS_KEPT: Final = timedelta(days=30)
 """For so long delivery is tried: a tenant may have no route for events at all."""
+APP: Final = "northstar.budgets"
+"""The app that records of alerts name."""
 ACTOR: Final = "system:budgets"
 
 logger = logging.getLogger(__name__)
@@ -109,4 +112,19 @@ def _to_stream(context: RequestContext, owed: Letter) -> None:
     open_store("event_stream", context_of(context, None)).append(STREAM, [event])
 
 
-_DELIVERERS: Final[dict[str, Deliverer]] = {AUDIT: _to_trail, EVENT: _to_stream}
+def _to_records(context: RequestContext, owed: Letter) -> None:
+    from analytics.records.ingest import analytics_store, ingest  # noqa: PLC0415 - records count against budgets, and tell of them
+
+    said = owed.content
+    record = {
+        "analytics_id": owed.letter_id,
+        "app": APP,
+        "platform": "api",
+        "user_id": said["data"]["user_id"],
+        "payload": {"type": said["type"], **said["data"]},
+        "timestamp": instant_text(owed.at),
+    }
+    ingest(analytics_store(context), context, [record], operation_id=owed.letter_id)
+
+
+_DELIVERERS: Final[dict[str, Deliverer]] = {AUDIT: _to_trail, EVENT: _to_stream, RECORD: _to_records}

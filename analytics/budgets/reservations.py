@@ -71,8 +71,10 @@ def reserve(
     assert plan is not None
     taken = take(plan, HELD, datetime.now(UTC) + timedelta(seconds=seconds))
     remember_project(plan)
-    figures = figures_of(context, plan.shares, taken.totals)
-    return replace(_told(taken.row), levels=figures, replayed=taken.replayed)
+    row, totals = taken.row, taken.totals
+    if taken.replayed and row.state == HELD and _is_over(row):
+        row, totals = settle(context, open_place(context, plan.home), row, EXPIRED)
+    return replace(_told(row), levels=figures_of(context, plan.shares, totals), replayed=taken.replayed)
 
 
 def commit(

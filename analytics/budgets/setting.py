@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 from uuid_utils.compat import uuid7
@@ -152,7 +152,10 @@ def set_price(
     Raises InvalidRequest, AlreadyExists for a second price of one moment, or as `open_store`.
     """
     target = Target(check_name(provider, field="provider"), check_name(metric, field="metric"), TENANT)
-    exact = Decimal(rate)
+    try:
+        exact = Decimal(rate)
+    except InvalidOperation:
+        raise _wrong("rate", "The text is no decimal number.") from None
     if not exact.is_finite() or not 0 <= exact < LARGEST_RATE:
         raise _wrong("rate", "Send the price of one unit in dollars, 0 or more.")
     place = open_place(context, None)

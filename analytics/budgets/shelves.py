@@ -9,17 +9,17 @@ import logging
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from analytics.budgets.adjustments import Adjustment, stored_adjustment
 from analytics.budgets.names import (
     ADJUSTMENTS,
     LEVELS,
-    MONEY,
     POLICIES,
     PRICES,
     PROJECT,
+    SHELF,
     TENANT,
     USER,
     check_name,
@@ -39,6 +39,8 @@ from storage.errors import BackendUnavailable
 
 FRESH_SECONDS: Final = 5.0
 """How old a process's view of a place's policies may grow. Its own changes it sees at once."""
+ENDED_KEPT: Final = timedelta(days=400)
+"""For so long an adjustment that has ended still tells what a window of its time was allowed, and so what that leaves over."""
 STALE_SECONDS: Final = 3600.0
 """How long the last view is used while its store cannot be reached."""
 
@@ -201,15 +203,17 @@ def _fresh(place: Place) -> Shelf:
 
 
 def _read(place: Place, now: float) -> Shelf:
-    records = place.all(POLICIES)
-    if not records:
-        return Shelf(read_at=now)
-    policies = {record.key: stored_policy(record.data, record.version) for record in records}
-    moment = datetime.now(UTC)
-    adjustments = tuple(stored_adjustment(record.key, record.data) for record in place.all(ADJUSTMENTS))
+    since = datetime.now(UTC) - ENDED_KEPT
+    policies: dict[str, Policy] = {}
+    adjustments: list[Adjustment] = []
     prices: dict[str, tuple[Price, ...]] = {}
-    if any(policy.metric == MONEY for policy in policies.values()):
-        for record in place.all(PRICES):
+    for record in place.all(SHELF):
+        if record.key.startswith(POLICIES):
+            policies[record.key] = stored_policy(record.data, record.version)
+        elif record.key.startswith(ADJUSTMENTS):
+            adjustments.append(stored_adjustment(record.key, record.data))
+        elif record.key.startswith(PRICES):
             price = stored_price(record.data)
             prices[price.name] = (*prices.get(price.name, ()), price)
-    return Shelf(policies, tuple(one for one in adjustments if one.until is None or one.until > moment), prices, now)
+    holding = tuple(one for one in adjustments if one.until is None or one.until > since)
+    return Shelf(policies, holding, prices, now)

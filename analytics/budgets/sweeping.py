@@ -14,9 +14,11 @@ from django.conf import settings
 from django.core.cache import cache
 
 from analytics.budgets.alerts import resolve_reached, review
+from analytics.budgets.amounts import text
 from analytics.budgets.figures import Figure, read_figures
 from analytics.budgets.folding import fold
-from analytics.budgets.names import USER, counter_key
+from analytics.budgets.names import OWED, USER, counter_key
+from analytics.budgets.near import note_near
 from analytics.budgets.outbox import ACTOR, deliver_all
 from analytics.budgets.places import Place, open_place
 from analytics.budgets.projects import projects_of
@@ -24,6 +26,7 @@ from analytics.budgets.recovery import recover_due
 from analytics.budgets.shelves import budgets_in, levels_of, users_levels
 from northstar.context import RequestContext
 from northstar.errors import NoRouteConfigured, NorthstarError
+from routing.operations.quotas import Quota, keep_quotas
 from routing.resolve import snapshot
 
 FOLD_EVERY_SECONDS: Final = 86_400
@@ -90,9 +93,11 @@ def _swept(context: RequestContext, project: str | None, now: datetime, *, foldi
     try:
         place = open_place(context, project)
         in_place = replace(context, project_id=project)
-        done = replace(done, settled=recover_due(in_place, place, now))
-        delivered, waiting = deliver_all(in_place, place)
-        done = replace(done, delivered=delivered, waiting=waiting, alerts=_reviewed(in_place, place))
+        if place.page(OWED, limit=1).records:
+            done = replace(done, settled=recover_due(in_place, place, now))
+            delivered, waiting = deliver_all(in_place, place)
+            done = replace(done, delivered=delivered, waiting=waiting)
+        done = replace(done, alerts=_reviewed(in_place, place))
         return replace(done, folded=fold(in_place, place, now)) if folding else done
     except NoRouteConfigured:
         return done
@@ -101,11 +106,22 @@ def _swept(context: RequestContext, project: str | None, now: datetime, *, foldi
 
 
 def _reviewed(context: RequestContext, place: Place) -> int:
-    """Raise and resolve what is due in a place, and return how many alerts that were."""
-    changed = 0
+    """Raise and resolve what is due in a place, leave word of its budgets; return how many alerts that were."""
+    changed, seen = 0, []
     for figure in _figures(context, place):
         changed += len(resolve_reached(context, figure)) + len(review(context, figure))
+        seen.append(figure)
+    note_near(context, place.project, seen)
+    quotas = [_quota(figure) for figure in seen if figure.level.user is None]
+    keep_quotas(context.tenant_id, context.env, place.project, quotas)
     return changed
+
+
+def _quota(figure: Figure) -> Quota:
+    policy = figure.level.policy
+    limit = None if figure.limit is None else text(figure.limit)
+    used, reserved = text(figure.used), text(figure.reserved)
+    return Quota(policy.provider, policy.metric, figure.level.name, figure.window.label, used, reserved, limit)
 
 
 def _figures(context: RequestContext, place: Place) -> Iterator[Figure]:

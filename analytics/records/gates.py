@@ -118,6 +118,8 @@ def _apply(verdict: Verdict, draft: Draft) -> None:
         row["rewrites"] = [asdict(one) for one in verdict.rewrites]
     if verdict.click_ids is not None and "click_ids" in row:
         row["click_ids"] = dict(verdict.click_ids)
+    if verdict.landing_url is not None:
+        row["landing_url"] = verdict.landing_url
     if verdict.decision == "quarantine":
         draft.quarantined = True
     elif verdict.decision == "block":

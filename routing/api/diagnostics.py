@@ -1,5 +1,6 @@
 """Diagnostics over REST: how routes do, what they used, what that costs, and which process knows which revision."""
 
+from dataclasses import asdict
 from datetime import date
 from decimal import Decimal
 from typing import Any, ClassVar
@@ -19,6 +20,7 @@ from routing.costs import Estimate, Line
 from routing.health_models import UNKNOWN, RouteHealth, ServerProcess
 from routing.operations.diagnostics import Diagnosis, diagnose
 from routing.operations.processes import server_processes, this_process
+from routing.operations.quotas import Quotas
 from routing.operations.usage import RouteTotals, first_day, flush_usage
 from routing.snapshot import cache
 from storage.usage import USAGE_MEASURES
@@ -92,6 +94,7 @@ def _told(diagnosis: Diagnosis, since: date) -> dict[str, Any]:
         "latency_ms": _latency(diagnosis.totals),
         "limits": diagnosis.limits,
         "estimated_cost": _cost(diagnosis.cost),
+        "quotas": _quotas(diagnosis.quotas),
     }
 
 
@@ -124,6 +127,12 @@ def _cost(cost: Estimate) -> dict[str, Any]:
         "lines": [_line(line) for line in cost.lines],
         "note": cost.reason,
     }
+
+
+def _quotas(quotas: Quotas | None) -> dict[str, Any] | None:
+    if quotas is None:
+        return None
+    return {"at": instant_text(quotas.at), "items": [asdict(quota) for quota in quotas.quotas]}
 
 
 def _line(line: Line) -> dict[str, Any]:

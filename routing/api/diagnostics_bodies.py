@@ -77,6 +77,25 @@ class CostOut(BaseModel):
     note: str
 
 
+class QuotaOut(BaseModel):
+    """One budget in the window that is on: decimal texts; `limit` is null where there is none."""
+
+    provider: str
+    metric: str
+    level: str
+    window: str
+    used: str
+    reserved: str
+    limit: str | None
+
+
+class QuotasOut(BaseModel):
+    """The budgets that count over a tabular route, as they were at a time."""
+
+    at: datetime
+    items: list[QuotaOut]
+
+
 class DiagnosisOut(BaseModel):
     """One route: how it does, what it used, what it may hold, what it costs."""
 
@@ -99,6 +118,7 @@ class DiagnosisOut(BaseModel):
     latency_ms: LatencyOut | None
     limits: dict[str, Any]
     estimated_cost: CostOut
+    quotas: QuotasOut | None = None
 
 
 class ProcessOut(BaseModel):

@@ -9,6 +9,7 @@ from northstar.errors import BackendNotImplemented, UnsupportedBackend
 from routing.costs import Estimate, estimate
 from routing.health_models import RouteHealth
 from routing.models import Route
+from routing.operations.quotas import Quotas, quotas_of
 from routing.operations.usage import RouteTotals, usage_since
 from storage.registry import driver_class
 
@@ -17,13 +18,17 @@ _UNUSED = RouteTotals(0, 0, {}, None, None, None)
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """One route. `health` is None before its first probe and failure; `limits` are those that its driver declares."""
+    """One route. `health` is None before its first probe and failure; `limits` are those that its driver declares.
+
+    `quotas` is what was last heard of the budgets that count over it.
+    """
 
     route: Route
     health: RouteHealth | None
     totals: RouteTotals
     limits: dict[str, Any]
     cost: Estimate
+    quotas: Quotas | None = None
 
 
 def diagnose(routes: Iterable[Route], since: date) -> list[Diagnosis]:
@@ -39,7 +44,7 @@ def diagnose(routes: Iterable[Route], since: date) -> list[Diagnosis]:
 
 def _diagnosis(route: Route, health: RouteHealth | None, totals: RouteTotals) -> Diagnosis:
     cost = estimate(route.backend_type, totals.used)
-    return Diagnosis(route, health, totals, _limits(route), cost)
+    return Diagnosis(route, health, totals, _limits(route), cost, quotas_of(route))
 
 
 def _limits(route: Route) -> dict[str, Any]:

@@ -141,6 +141,21 @@ class Partition:
         except IndexDamaged:  # the lock is held: the next one to take it makes the index anew
             self._renew_index = True
 
+    def scrub(self) -> None:
+        """Write the log anew, so that nothing which was deleted or replaced stays in it. Raises BackendUnavailable."""
+        for _ in range(ATTEMPTS):
+            try:
+                with self._held(create=False) as files:
+                    if files is None:
+                        return
+                    with files.index.transaction():
+                        catch_up(files.index, files.log)
+                    compact(files, now=microseconds(datetime.now(UTC)))
+                    return
+            except IndexDamaged as damage:
+                self._index_damaged(damage)
+        raise self._unusable()
+
     # Reading ---------------------------------------------------------------------------------------------------------
 
     def _read(self, query: Callable[[Index], View], load: Callable[[LogFile, list[Row]], T], *, missing: T) -> T:

@@ -63,6 +63,20 @@ def test_a_soft_limit_warns_once_and_a_hard_limit_refuses(tenant_context, forget
     }
 
 
+def test_an_alert_is_also_a_record_of_analytics_once(tenant_context, acme, api):
+    set_policy(tenant_context, TOKENS, Terms(soft_limit=1))
+    record_usage(tenant_context, "openai", "tokens", 5)
+    sweep()
+    day = datetime.now(UTC).date()
+    span = f"start={day}T00:00:00Z&end={day + timedelta(days=2)}T00:00:00Z"
+    (record,) = api(acme).get(f"analytics/records?{span}&app=northstar.budgets").json()["items"]
+    assert (record["status"], record["payload"]["type"], record["payload"]["threshold"]) == (
+        "success",
+        "BUDGET_THRESHOLD_REACHED",
+        "soft_limit",
+    )
+
+
 def test_changed_limits_arm_alerts_anew_and_resolve_those_before(tenant_context):
     set_policy(tenant_context, TOKENS, Terms(soft_limit=5, hard_limit=10))
     record_usage(tenant_context, "openai", "tokens", 6)
@@ -87,8 +101,8 @@ def test_an_alert_waits_for_a_stream_that_is_away_and_is_delivered_once(tenant_c
     route = Route.objects.get(resource_kind="event_stream")
     update_route(route.pk, RouteUpdate(enabled=False), Cause("user:alice", may_switch=True))
     record_usage(tenant_context, "openai", "tokens", 5)
-    assert len(open_place(tenant_context, None).all(OUTBOX)) >= 1
-    assert sweep()["acme", None].waiting >= 1
+    assert len(open_place(tenant_context, None).all(OUTBOX)) == 1
+    assert sweep()["acme", None].waiting == 1
     update_route(route.pk, RouteUpdate(enabled=True), CAUSE)
     assert sweep()["acme", None].waiting == 0
     sweep()
@@ -124,6 +138,15 @@ def test_a_forecast_says_when_the_limit_runs_out(tenant_context, time_machine):
     assert sweep()["acme", None].alerts == 1
     (told,) = events(tenant_context, "BUDGET_FORECAST")
     assert (told["threshold"], told["projected"], told["method"].partition(":")[0]) == ("forecast", "500", "linear")
+
+
+def test_diagnostics_tell_how_far_budgets_are_used(tenant_context, acme, api):
+    set_policy(tenant_context, TOKENS, Terms(hard_limit=10, mode="observe"))
+    record_usage(tenant_context, "openai", "tokens", 4)
+    sweep()
+    items = api(acme).get("routing/diagnostics?kind=tabular_store").json()["items"]
+    quota = {"provider": "openai", "metric": "tokens", "level": "tenant", "window": "lifetime"}
+    assert [item["quotas"]["items"] for item in items] == [[{**quota, "used": "4", "reserved": "0", "limit": "10"}]]
 
 
 def test_the_command_sweeps(tenant_context, capsys):

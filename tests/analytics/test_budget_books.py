@@ -144,6 +144,14 @@ def test_an_increase_ends_and_grants_are_used_up_in_their_order(tenant_context, 
     assert RouteChange.objects.filter(action="BUDGET_ADJUSTED").count() == 3
 
 
+def test_an_increase_that_has_ended_leaves_no_debt_behind(tenant_context, at_noon):
+    set_policy(tenant_context, TOKENS, Terms(hard_limit=10, window="day", carry_debt=True))
+    adjust(tenant_context, TOKENS, "increase", 5, until=datetime(2026, 11, 21, tzinfo=UTC), reason="launch")
+    use(tenant_context, 15)
+    at_noon.shift(timedelta(days=1))
+    assert figures_for(tenant_context, "openai", "tokens")[0].limit == 10 * 10**6
+
+
 def test_usage_also_counts_in_dollars_at_the_price_of_its_time(tenant_context, at_noon):
     set_policy(tenant_context, Target("openai", "usd", "tenant"), Terms(hard_limit="0.01", currency="USD"))
     for rate, since in (("0.000002", datetime(2026, 1, 1, tzinfo=UTC)), ("0.5", datetime(2027, 1, 1, tzinfo=UTC))):

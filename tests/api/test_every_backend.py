@@ -15,8 +15,9 @@ from tests.api.asgi_client import follow
 from tests.conftest import Api, token
 
 RECORD = "storage/tables/policies/records/p1"
+CONTRACT = "analytics/contracts/google_ads"
 EVENTS = "storage/streams/orders/events"
-KINDS = ("event_stream", "tabular_store")
+KINDS = ("event_stream", "metrics_store", "tabular_store")
 
 
 def filesystem(_request: pytest.FixtureRequest) -> dict[str, Any]:
@@ -116,6 +117,21 @@ def test_a_batch_has_an_outcome_per_item_and_a_listing_is_paged(client):
     assert keys == [item["key"] for item in items]
 
 
+def test_an_attribution_contract_is_versioned_guarded_and_read_back(client, backend):
+    contract = {"utm_template": {"source": "google"}, "allowed_fields": ["campaign"], "version": "1.0.0"}
+    first = client.put(CONTRACT, contract, headers={"If-None-Match": "*"})
+    assert (first.status_code, first["X-Northstar-Backend"]) == (201, backend)
+    second = client.put(CONTRACT, {**contract, "allowed_fields": [], "version": "1.10.0"})
+    draft = client.put(CONTRACT, {**contract, "version": "1.9.0", "status": "draft"})
+    stale = client.put(CONTRACT, {"mode": "warn"}, headers={"If-Match": first["ETag"]})
+    assert (second.status_code, draft.status_code, stale.status_code) == (200, 200, 412)
+    assert client.get(CONTRACT).json() == second.json()
+    assert client.get(f"{CONTRACT}?version=1").json()["rules"] == first.json()["rules"]
+    listed = client.get(f"{CONTRACT}/versions").json()["items"]
+    states = [(one["version"], one["status"]) for one in listed]
+    assert states == [("1.0.0", "retired"), ("1.9.0", "draft"), ("1.10.0", "active")]
+
+
 def test_events_are_appended_once_listed_after_any_place_and_kept_from_others(client, api, globex):
     body = {"events": [{"type": "placed", "data": {"n": n}, "event_id": f"order-{n}"} for n in (1, 2, 3)]}
     first, again = client.post(EVENTS, body), client.post(EVENTS, body)
@@ -125,6 +141,26 @@ def test_events_are_appended_once_listed_after_any_place_and_kept_from_others(cl
         assert [event["data"]["n"] for event in client.get(f"{EVENTS}?after={after}").json()["items"]] == [2, 3]
     assert api(globex).get(EVENTS).json()["items"] == []
     assert api(globex).get(f"{EVENTS}?after={first.json()['events'][0]['cursor']}").status_code == 400
+
+
+def test_values_of_a_metric_are_found_aggregated_and_kept_from_others(client, api, globex):
+    name = "storage/metrics/orders.total"
+    late = [("2026-11-20T23:59:59Z", "0.1"), ("2026-11-18T00:00:00Z", "0.2"), ("2026-11-21T00:00:00Z", 2**70)]
+    body = [{"value": value, "ts": ts, "tags": {"region": "eu"}} for ts, value in late]
+    stored = [client.post(name, body, headers={"Idempotency-Key": "one"}) for _ in range(2)]
+    assert [answer.status_code for answer in stored] == [201, 201], stored[0].content
+    client.post(name, {"value": 5.5, "ts": "2026-11-20T12:00:00Z"})
+    assert [item["value"] for item in client.get(name).json()["items"]] == ["0.2", 5.5, "0.1", 2**70]
+    assert client.get(f"{name}/latest").json()["value"] == 2**70
+    days = client.get(f"{name}?tags=region:eu&bucket=1d&aggregate=sum,count&limit=1")
+    assert days.json()["items"] == [
+        {"start": "2026-11-18T00:00:00.000000Z", "end": "2026-11-19T00:00:00.000000Z", "sum": "0.2", "count": 1}
+    ]
+    rest = client.get(
+        f"{name}?tags=region:eu&bucket=1d&aggregate=sum,count&limit=9&cursor={days.json()['next_cursor']}"
+    )
+    assert [item["sum"] for item in rest.json()["items"]] == ["0.1", 2**70]
+    assert api(globex).get(name).json() == {"items": [], "next_cursor": None}
 
 
 @pytest.mark.line(124)

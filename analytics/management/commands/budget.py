@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from django.core.management.base import BaseCommand
 
-from analytics.api.budget_bodies import level_answer
+from analytics.api.budget_answers import level_answer
 from analytics.budgets.adjustments import KINDS
 from analytics.budgets.amounts import text
 from analytics.budgets.figures import all_figures
