@@ -59,7 +59,7 @@ def _batches(plan: Plan) -> list[list[dict[str, Any]]]:
 
 
 def _records() -> list[dict[str, Any]]:
-    made = random.Random()  # noqa: S311 - test data
+    made = random.Random()
     return [
         {
             "analytics_id": str(uuid7()),

@@ -1,4 +1,4 @@
-"""A running lab from nothing: tables, an administrator, tenants, routes and keys. Each step is left alone where it stands.
+"""A running lab from nothing: tables, an administrator, tenants, routes, contracts, keys. Each is left alone where it stands.
 
 In a lab deployment the credentials are kept in NORTHSTAR_HOME/quickstart.json, readable by its owner alone, so that every run
 can print the same ones. In any other deployment nothing is kept: a secret is shown by the run that makes it and never again.
@@ -20,6 +20,7 @@ from django.utils.crypto import get_random_string
 
 from analytics.budgets.policies import Terms
 from analytics.budgets.setting import Target, own_policy, set_policy
+from analytics.contracts.seeding import seed_contracts
 from northstar.context import RequestContext
 from northstar.errors import AlreadyExists, Unauthenticated
 from northstar.modes import LAB, SYSTEM_TENANT, T_SYSTEM
@@ -29,6 +30,7 @@ from routing.keys import ACT_FOR_TENANTS, OVERRIDE_LOCKS, SCOPES, issue_key
 from routing.models import LAB_DEPLOYMENT, ApiKey
 from routing.operations.mirror import mirror_changes
 from routing.operations.relay import relay_outbox
+from routing.resolve import snapshot
 from routing.roles import ensure_groups
 from storage.documents import ABSENT
 from storage.registry import KINDS
@@ -128,6 +130,7 @@ def _prepare_lab(url: str, path: Path) -> Prepared:
     ensure_tenant(DEMO_TENANT, "Demo", LAB)
     ensure_filesystem_routes(SYSTEM_TENANT, DEFAULT_ENV)
     ensure_filesystem_routes(DEMO_TENANT, DEFAULT_ENV)
+    seed_contracts(_system_context(), CAUSE)
     ensure_demo_budgets()
     relay_outbox()
     mirror_changes()
@@ -147,6 +150,10 @@ def _prepare_lab(url: str, path: Path) -> Prepared:
         admin_password=secrets["admin_password"],
     )
     return Prepared(credentials, tuple(notes))
+
+
+def _system_context() -> RequestContext:
+    return RequestContext(SYSTEM_TENANT, DEFAULT_ENV, snapshot().modes[SYSTEM_TENANT], actor=CAUSE.actor)
 
 
 def _prepare_deployment(url: str) -> Prepared:

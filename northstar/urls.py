@@ -14,6 +14,7 @@ from routing.api import legacy_urls as legacy_routes
 from routing.api import urls as routes
 from rules.api import urls as rules
 from storage.api import legacy_documents, legacy_objects, objects, presigned, streams, tables
+from storage.api import metrics as metric_values
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", RedirectView.as_view(url="/admin/")),
@@ -33,6 +34,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
                 *routes.urlpatterns,
                 *streams.urlpatterns,
                 *tables.urlpatterns,
+                *metric_values.urlpatterns,
                 *presigned.urlpatterns,
                 *objects.urlpatterns,
                 *analytics.urlpatterns,

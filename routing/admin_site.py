@@ -1,8 +1,9 @@
 """The back office's own admin site: Django's, under Northstar's name and theme, with a dashboard first and a keyboard palette."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import wraps
-from typing import Any, Final, TypeVar, cast
+from typing import Any, ClassVar, Final, Protocol, TypeVar, cast
 
 from django.conf import settings
 from django.contrib.admin import AdminSite
@@ -12,6 +13,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonRes
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, URLResolver, path, reverse
 from django.utils.decorators import method_decorator
+from django.utils.text import slugify
 from django.views.decorators.cache import never_cache
 
 from northstar.errors import Forbidden
@@ -34,6 +36,34 @@ MODELS_IN_ORDER: Final = (
 
 
 APP_NAMES: Final = {"auth": "People"}
+STORES: Final = "Stores"
+"""The section of the stores that belong to no app; it comes after routing."""
+
+
+class Page(Protocol):
+    """A page over a store: see `routing.admin.stores`."""
+
+    slug: ClassVar[str]
+    title: ClassVar[str]
+    section: ClassVar[str]
+    lead: ClassVar[str]
+    seen_by: ClassVar[str]
+
+    def allows(self, person: Any, group: str) -> bool: ...
+
+    def address(self) -> str: ...
+
+    def get_urls(self) -> list[URLPattern]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """What an app adds to the dashboard for those who hold a permission: figures, drawn by two templates as `box`."""
+
+    permission: str
+    figures: Callable[[], Any]
+    tile: str
+    template: str
 
 
 class NorthstarAdminSite(AdminSite):
@@ -45,10 +75,25 @@ class NorthstarAdminSite(AdminSite):
     site_url = None
     enable_nav_sidebar = True
 
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.pages: list[Page] = []
+        self.boxes: list[Box] = []
+
+    def register_page(self, page: Page) -> None:
+        """Add a page over a store. Raises ValueError for a slug that another page has."""
+        if page.slug in {other.slug for other in self.pages}:
+            raise ValueError(f"Two pages have the slug {page.slug}.")
+        self.pages.append(page)
+
     def get_urls(self) -> list[URLPattern | URLResolver]:
-        """Return Django's pages and the palette's answers."""
-        jump: list[URLPattern | URLResolver] = [path("jump/", self.admin_view(self.jump), name="jump")]
-        return [*jump, *super().get_urls()]
+        """Return Django's pages, the palette's answers and the pages over stores."""
+        own: list[URLPattern | URLResolver] = [
+            path("jump/", self.admin_view(self.jump), name="jump"),
+            path("stores/", self.admin_view(self.stores), name="stores"),
+            *(url for page in self.pages for url in page.get_urls()),
+        ]
+        return [*own, *super().get_urls()]
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
         """Say on every page which deployment this is."""
@@ -69,12 +114,24 @@ class NorthstarAdminSite(AdminSite):
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         """Show the dashboard."""
-        return super().index(request, {**dashboard.figures(request.user), **(extra_context or {})})
+        boxes = [(box, box.figures()) for box in self.boxes if request.user.has_perm(box.permission)]
+        return super().index(request, {**dashboard.figures(request.user), "boxes": boxes, **(extra_context or {})})
 
     def jump(self, request: HttpRequest) -> JsonResponse:
         """Answer the palette: where could `q` lead?"""
         found = destinations(request.GET.get("q", "")[:100], self.get_app_list(request), request.user)
         return JsonResponse({"items": found})
+
+    def stores(self, request: HttpRequest) -> TemplateResponse:
+        """Show which pages over stores there are, by section."""
+        seen = [page for page in self.pages if page.allows(request.user, page.seen_by)]
+        if not seen:
+            raise PermissionDenied
+        sections: dict[str, list[Page]] = {}
+        for page in sorted(seen, key=_page_place):
+            sections.setdefault(page.section, []).append(page)
+        context = {**self.each_context(request), "title": "What routes keep", "sections": sections}
+        return TemplateResponse(request, "admin/stores/overview.html", context)
 
     def has_permission(self, request: HttpRequest) -> bool:
         """Whether somebody may see any page: active staff who have proven a second factor, where one is required."""
@@ -116,7 +173,20 @@ class NorthstarAdminSite(AdminSite):
         for app in apps:
             app["name"] = APP_NAMES.get(app["app_label"], app["name"])
             app["models"].sort(key=_place)
-        return sorted(apps, key=lambda app: app["app_label"] != "routing")
+        if app_label is None:
+            self._add_pages(request, apps)
+        return sorted(apps, key=lambda app: (app["app_label"] != "routing", app["app_label"] == "auth"))
+
+    def _add_pages(self, request: HttpRequest, apps: list[Any]) -> None:
+        """Add the pages that this person may see: to the app that their section is named for, else under a heading."""
+        by_name = {app["name"]: app for app in apps}
+        for page in sorted(self.pages, key=_page_place):
+            if not page.allows(request.user, page.seen_by):
+                continue
+            if page.section not in by_name:
+                by_name[page.section] = _heading(page.section)
+                apps.append(by_name[page.section])
+            by_name[page.section]["models"].append(_entry(page))
 
 
 def attempt_of(request: HttpRequest) -> Attempt:
@@ -127,6 +197,29 @@ def attempt_of(request: HttpRequest) -> Attempt:
         subject="admin",
         request_id=request.headers.get("X-Request-Id", ""),
     )
+
+
+def _page_place(page: Page) -> tuple[bool, str, str]:
+    """Sections by name, the common one first, and their pages by title."""
+    return (page.section != STORES, page.section, page.title)
+
+
+def _heading(section: str) -> dict[str, Any]:
+    address = f"{reverse('admin:stores')}#{slugify(section)}"
+    return {"name": section, "app_label": slugify(section), "app_url": address, "has_module_perms": True, "models": []}
+
+
+def _entry(page: Page) -> dict[str, Any]:
+    """A page as Django's own templates list a model."""
+    return {
+        "model": None,
+        "name": page.title,
+        "object_name": page.slug,
+        "perms": {"view": True},
+        "admin_url": page.address(),
+        "add_url": None,
+        "view_only": True,
+    }
 
 
 def _place(model: dict[str, Any]) -> tuple[int, str]:

@@ -1,4 +1,4 @@
-"""Whether a strategy lock holds ingestion: only one that says so does, since a lock is about where data lies, not about new data."""
+"""Whether a strategy lock holds ingestion: only one that says so does, since a lock is about where data lies."""
 
 from northstar.context import RequestContext
 from northstar.errors import StrategyLocked

@@ -108,6 +108,11 @@ class Route(models.Model):
 
     class Meta:
         ordering = ["tenant", "env", "resource_kind", "project_id"]
+        permissions = [
+            ("view_stored", "Can see what routes keep: the data of tenants"),
+            ("change_stored", "Can change what routes keep"),
+            ("administer_stored", "Can change what routes keep where that is an administrator's business"),
+        ]
         constraints = [
             # SQLite silently ignores nulls_distinct=False, so null becomes a value that no project has.
             models.UniqueConstraint(

@@ -13,6 +13,7 @@ _VIEW: Final = (
     "view_outboxentry",
     "view_route",
     "view_routechange",
+    "view_stored",
     "view_strategylock",
     "view_surfacealias",
     "view_tenant",
@@ -26,8 +27,16 @@ _OPERATE: Final = (
     "add_surfacealias",
     "change_surfacealias",
     "delete_surfacealias",
+    "change_stored",
 )
-_ADMINISTER: Final = ("add_apikey", "change_apikey", "override_lock", "add_tenant", "change_tenant")
+_ADMINISTER: Final = (
+    "add_apikey",
+    "change_apikey",
+    "override_lock",
+    "add_tenant",
+    "change_tenant",
+    "administer_stored",
+)
 
 PERMISSIONS: Final[dict[str, tuple[str, ...]]] = {
     VIEWER: _VIEW,
@@ -35,6 +44,13 @@ PERMISSIONS: Final[dict[str, tuple[str, ...]]] = {
     ADMIN: (*_VIEW, *_OPERATE, *_ADMINISTER),
 }
 """A viewer sees all; an operator changes routes, locks and aliases; an admin tenants and keys too, and overrides locks."""
+
+STORED: Final = {
+    VIEWER: "routing.view_stored",
+    OPERATOR: "routing.change_stored",
+    ADMIN: "routing.administer_stored",
+}
+"""The permission that a group holds, as all after it do, on what routes keep."""
 
 
 def ensure_groups() -> None:

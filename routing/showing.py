@@ -1,16 +1,22 @@
 """Small pieces of pages: a time with its age, a state in words and colour, a difference as a table. Everything is escaped."""
 
+import json
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+
+from northstar.rendering import dumps
 
 GOOD: Final = "good"
 WARN: Final = "warn"
 BAD: Final = "bad"
 QUIET: Final = "quiet"
+
+BRIEF: Final = 160
+"""Characters of a value in a list."""
 
 _JUST_NOW: Final = timedelta(seconds=5)
 _STEPS: Final = (
@@ -68,3 +74,22 @@ def difference_table(rows: Iterable[tuple[str, str, str]], before: str = "Before
     if not shown:
         return format_html("<p class='northstar-none'>{}</p>", "Nothing differs.")
     return format_html(_DIFFERENCE, before, after, shown)
+
+
+def pretty(value: Any) -> str:
+    """Return a stored value as JSON over several lines, as the API answers with it: exact decimals as text, bytes as base64."""
+    return json.dumps(json.loads(dumps(value)), indent=2, ensure_ascii=False)
+
+
+def brief(value: Any, characters: int = BRIEF) -> str:
+    """Return a stored value as JSON on one line, cut off where it is long."""
+    told = json.dumps(json.loads(dumps(value)), ensure_ascii=False)
+    return told if len(told) <= characters else f"{told[:characters]}…"
+
+
+def clock(text: str) -> SafeString | str:
+    """Return a time that is kept as text, as `moment` shows one; any other text as it is."""
+    try:
+        return moment(datetime.fromisoformat(text))
+    except ValueError:
+        return text

@@ -157,6 +157,8 @@ class Limits:
     exact_expiry: bool = True
     bounded_increment: bool = True
     strong_reads: bool = True
+    bounded_partitions: bool = True
+    """Whether the service bounds a partition's size or its rate: a kind then spreads what grows without end over several."""
     reads_cost: bool = False
     """Whether the service charges for each read: a quiet stream is then polled less and less often."""
 

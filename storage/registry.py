@@ -105,6 +105,12 @@ KINDS: Final[dict[str, Kind]] = {
         "storage.kinds.event_stream.EventStream",
         {"ordered_scan": True, "strong_reads": True, "atomic_operations": 50},
     ),
+    "metrics_store": Kind(
+        "Metrics store",
+        DOCUMENTS,
+        "storage.kinds.metrics_store.MetricsStore",
+        {"ordered_scan": True, "strong_reads": True},
+    ),
     "object_store": Kind(
         "Object store", BLOBS, "storage.kinds.object_store.ObjectStore", {"conditional_writes": True, "ranges": True}
     ),

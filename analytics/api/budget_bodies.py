@@ -200,7 +200,7 @@ class BudgetPageOut(BaseModel):
     next_cursor: str | None
 
 
-class UsageOut(BudgetOut):
+class BudgetUsageOut(BudgetOut):
     """What was counted, and the budget after it. `counted` is false where the counter is away and the budget fails open."""
 
     usage_id: str

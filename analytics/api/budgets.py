@@ -15,10 +15,10 @@ from analytics.api.budget_bodies import (
     BudgetPageOut,
     BudgetQuery,
     BudgetsQuery,
+    BudgetUsageOut,
     CheckOut,
     CheckQuery,
     UsageIn,
-    UsageOut,
 )
 from analytics.budgets.amounts import micros, text
 from analytics.budgets.counting import record_usage
@@ -126,7 +126,7 @@ class UsageView(IdempotentPost, DataView):
 
     scopes: ClassVar[dict[str, str]] = {"POST": "data:write"}
 
-    @extend_schema(operation_id="count_usage", request=UsageIn, responses={201: UsageOut})
+    @extend_schema(operation_id="count_usage", request=UsageIn, responses={201: BudgetUsageOut})
     def post(self, request: Request, provider: str, metric: str) -> Response:  # noqa: ARG002
         """Count usage at every level that has a budget, or at none; over a hard limit nothing is counted and the answer is
         429."""

@@ -17,7 +17,7 @@ NOT_SHOWN = frozenset({"claim", "sent"})
 """Fields of a row that are the store's own."""
 
 
-class RecordIn(RootModel[RecordFields]):
+class AnalyticsRecordIn(RootModel[RecordFields]):
     """One record."""
 
 
@@ -40,7 +40,7 @@ class WrongField(BaseModel):
     detail: str
 
 
-class OutcomeOut(BaseModel):
+class RecordOutcomeOut(BaseModel):
     """What became of one record. `row_id` names its row; of a duplicate, the row that it repeats; none while it is spooled."""
 
     outcome: Outcome
@@ -58,15 +58,15 @@ class OutcomeOut(BaseModel):
 class OutcomesOut(BaseModel):
     """One outcome per record in the order given, and how many had each."""
 
-    items: list[OutcomeOut]
+    items: list[RecordOutcomeOut]
     counts: dict[str, int]
 
 
-class IngestOut(RootModel[OutcomeOut | OutcomesOut]):
+class IngestOut(RootModel[RecordOutcomeOut | OutcomesOut]):
     """The answer in the form in which the records came."""
 
 
-class RecordOut(BaseModel):
+class AnalyticsRecordOut(BaseModel):
     """A row: what was sent, the times, and what was made of it. Further fields stand in it where they were sent or matter."""
 
     model_config = ConfigDict(extra="allow")
@@ -82,10 +82,10 @@ class RecordOut(BaseModel):
     payload: Any
 
 
-class RecordPageOut(BaseModel):
+class AnalyticsRecordPageOut(BaseModel):
     """Rows by `corrected_at`, the earliest first."""
 
-    items: list[RecordOut]
+    items: list[AnalyticsRecordOut]
     next_cursor: str | None
 
 

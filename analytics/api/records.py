@@ -11,12 +11,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from analytics.api.record_bodies import (
+    AnalyticsRecordOut,
+    AnalyticsRecordPageOut,
     CountersOut,
     IngestIn,
     IngestOut,
     RangeQuery,
-    RecordOut,
-    RecordPageOut,
     RecordsQuery,
     ReplayIn,
     ReplayOut,
@@ -101,7 +101,9 @@ class RecordsView(IdempotentPost, RecordView):
         return _one(outcomes[0]) if submitted.alone else _many(outcomes)
 
     @extend_schema(
-        operation_id="list_analytics_records", parameters=parameters_of(RecordsQuery), responses={200: RecordPageOut}
+        operation_id="list_analytics_records",
+        parameters=parameters_of(RecordsQuery),
+        responses={200: AnalyticsRecordPageOut},
     )
     def get(self, request: Request) -> Response:  # noqa: ARG002
         """List rows of a half-open range of time, the earliest first; each filter must fit."""
@@ -120,7 +122,7 @@ class OneRecordView(RecordView):
 
     scopes: ClassVar[dict[str, str]] = {"GET": "data:read"}
 
-    @extend_schema(operation_id="get_analytics_record", responses={200: RecordOut})
+    @extend_schema(operation_id="get_analytics_record", responses={200: AnalyticsRecordOut})
     def get(self, request: Request, row_id: str) -> Response:  # noqa: ARG002
         """Read one row by its `row_id`; `replayed_as` names the row that a replay made of it."""
         store = self.records()
@@ -140,7 +142,9 @@ class RunView(RecordView):
 
     scopes: ClassVar[dict[str, str]] = {"GET": "data:read"}
 
-    @extend_schema(operation_id="get_analytics_run", parameters=parameters_of(RunQuery), responses={200: RecordPageOut})
+    @extend_schema(
+        operation_id="get_analytics_run", parameters=parameters_of(RunQuery), responses={200: AnalyticsRecordPageOut}
+    )
     def get(self, request: Request, run_id: str) -> Response:  # noqa: ARG002
         """List the rows of a run in the natural order of their steps: 1, 2, … 10."""
         query = self.query(RunQuery)

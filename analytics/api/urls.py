@@ -2,6 +2,12 @@
 
 from django.urls import URLPattern
 
-from analytics.api import budget_reservations, budgets, records
+from analytics.api import attribution, budget_reservations, budgets, contracts, records
 
-urlpatterns: list[URLPattern] = [*budgets.urlpatterns, *budget_reservations.urlpatterns, *records.urlpatterns]
+urlpatterns: list[URLPattern] = [
+    *attribution.urlpatterns,
+    *budgets.urlpatterns,
+    *budget_reservations.urlpatterns,
+    *contracts.urlpatterns,
+    *records.urlpatterns,
+]

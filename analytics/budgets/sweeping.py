@@ -18,6 +18,7 @@ from analytics.budgets.amounts import text
 from analytics.budgets.figures import Figure, read_figures
 from analytics.budgets.folding import fold
 from analytics.budgets.names import OWED, USER, counter_key
+from analytics.budgets.near import note_near
 from analytics.budgets.outbox import ACTOR, deliver_all
 from analytics.budgets.places import Place, open_place
 from analytics.budgets.projects import projects_of
@@ -105,12 +106,13 @@ def _swept(context: RequestContext, project: str | None, now: datetime, *, foldi
 
 
 def _reviewed(context: RequestContext, place: Place) -> int:
-    """Raise and resolve what is due in a place, leave word of its budgets for diagnostics; return how many alerts that were."""
-    changed, quotas = 0, list[Quota]()
+    """Raise and resolve what is due in a place, leave word of its budgets for diagnostics and pages; return how many alerts."""
+    changed, seen = 0, list[Figure]()
     for figure in _figures(context, place):
         changed += len(resolve_reached(context, figure)) + len(review(context, figure))
-        if figure.level.user is None:
-            quotas.append(_quota(figure))
+        seen.append(figure)
+    note_near(context, place.project, seen)
+    quotas = [_quota(figure) for figure in seen if figure.level.user is None]
     keep_quotas(context.tenant_id, context.env, place.project, quotas)
     return changed
 

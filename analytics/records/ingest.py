@@ -63,6 +63,11 @@ def take_in(submission: Submission, records: list[Any], ids: list[str], store: A
     drafts = drafts_of(submission, records, ids)
     pass_gates(submission, drafts, store)
     put_aside(submission, drafts)
+    return carry_out(submission, drafts, store)
+
+
+def carry_out(submission: Submission, drafts: Sequence[Draft], store: AnalyticsStore) -> list[Outcome]:
+    """Keep what the gates have judged, and return an outcome for each draft, in their order. Raises as `take_in`."""
     return _Carrying(submission, store).carry_out(drafts)
 
 

@@ -5,6 +5,7 @@ row comes in once, however often and by however many it is replayed.
 """
 
 import secrets
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,6 +24,7 @@ CAME_IN: Final = "stored"
 CAME_IN_BEFORE: Final = "already_stored"
 STILL_REFUSED: Final = "still_refused"
 NOT_REPLAYABLE: Final = "not_replayable"
+ROWS_AT_ONCE: Final = 1000
 _SAID_BY_GATES: Final = frozenset(
     {"outcome", "refusal", "findings", "reported", "rewrites", "contract", "channel", "channel_rule", "claim", "sent"}
 )
@@ -71,6 +73,19 @@ def replay(context: RequestContext, store: AnalyticsStore, rows: Sequence[Stored
     known |= {passed[place]: met.row for place, met in kept.met.items()}
     new = {passed[place]: stored for place, stored in kept.stored.items()}
     return [_told(stored, new.get(place), known.get(place), drafts.get(place)) for place, stored in enumerate(rows)]
+
+
+def replay_range(context: RequestContext, store: AnalyticsStore, start: datetime, end: datetime) -> Counter[str]:
+    """Replay every row of a range that a gate kept from being counted, and return how many had each result."""
+    results: Counter[str] = Counter()
+    after = None
+    while True:
+        page = store.rows(start, end, {}, limit=ROWS_AT_ONCE, after=after)
+        able = [stored for stored in page.rows if is_replayable(stored.row)]
+        results.update(one.result for one in replay(context, store, able))
+        after = page.after
+        if after is None:
+            return results
 
 
 def _draft(submission: Submission, position: int, stored: StoredRow) -> Draft:

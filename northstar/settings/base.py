@@ -28,12 +28,12 @@ NORTHSTAR_PROBE_SECONDS: float = env.float("NORTHSTAR_PROBE_SECONDS", default=30
 """Between probes of a route that works; 0 leaves them to the command `probe_routes`."""
 NORTHSTAR_REPORT_SECONDS: float = env.float("NORTHSTAR_REPORT_SECONDS", default=15.0)
 """Between the times that a process keeps what it counted, and says which routes it knows. A crash loses at most this much."""
-NORTHSTAR_BUDGET_SWEEP_SECONDS: float = env.float("NORTHSTAR_BUDGET_SWEEP_SECONDS", default=60.0)
-"""Between sweeps of budgets: what was held too long is given back, alerts are delivered. 0 leaves them to `budget sweep`."""
 NORTHSTAR_SPOOL_SECONDS: float = env.float("NORTHSTAR_SPOOL_SECONDS", default=5.0)
 """Between the times that a process tries to carry out what waits in the spool of its machine."""
 NORTHSTAR_SPOOL_BYTES: int = env.int("NORTHSTAR_SPOOL_BYTES", default=1024 * 1024 * 1024)
 """How much may wait there. What comes beyond is refused, so that its sender keeps it."""
+NORTHSTAR_BUDGET_SWEEP_SECONDS: float = env.float("NORTHSTAR_BUDGET_SWEEP_SECONDS", default=60.0)
+"""Between sweeps of budgets: what was held too long is given back, alerts are delivered. 0 leaves them to `budget sweep`."""
 NORTHSTAR_PRICES_FILE: str = env.str("NORTHSTAR_PRICES_FILE", default="")
 """A price table to use instead of the one that Northstar ships."""
 NORTHSTAR_WEB_THREADS: int = env.int("NORTHSTAR_WEB_THREADS", default=32)

@@ -13,7 +13,14 @@ from django.urls import reverse
 from django.utils.http import urlencode
 from django.utils.text import capfirst
 
-from northstar.errors import Forbidden, ForbiddenEndpoint, NorthstarError, StrategyLocked, VersionConflict
+from northstar.errors import (
+    Forbidden,
+    ForbiddenEndpoint,
+    NoRouteConfigured,
+    NorthstarError,
+    StrategyLocked,
+    VersionConflict,
+)
 from northstar.second_factor.rule import has_fresh_proof
 from routing.admin_site import attempt_of
 from routing.audit import Cause
@@ -36,6 +43,7 @@ _NEXT_STEPS: Final = {
     StrategyLocked.code: (
         "Ask the lock's owner to release it, or wait for its end. Whoever may override locks ticks the box, and says why."
     ),
+    NoRouteConfigured.code: "Add a route for it, or enable the one there is.",
     VersionConflict.code: "Look at what is there now, then decide again.",
 }
 """What to do in the back office, where the error's own words say how to mend an API call."""

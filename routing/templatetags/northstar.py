@@ -2,11 +2,14 @@
 
 from django import template
 
-from routing.showing import age, difference_table, moment, state
+from routing.showing import age, brief, clock, difference_table, moment, pretty, state
 
 register = template.Library()
 
 register.filter(age)
+register.filter(brief)
+register.filter(clock)
 register.filter(moment)
+register.filter(pretty)
 register.simple_tag(difference_table)
 register.simple_tag(state)

@@ -48,7 +48,7 @@ class FilesystemDocuments:
     """The document contract over files below one root folder. Raises BackendUnavailable for everything once it is closed."""
 
     Config: ClassVar[type[FilesystemConfig]] = FilesystemConfig
-    limits: ClassVar[Limits] = Limits()
+    limits: ClassVar[Limits] = Limits(bounded_partitions=False)
 
     def __init__(self, config: FilesystemConfig, *, mode: str, epoch: int) -> None:
         """Take the settings; nothing is opened yet. Raises ForbiddenBackendClass outside lab."""

@@ -81,3 +81,58 @@ def test_a_refused_record_leaves_its_id_free(acme_api, acme):
     assert acme_api.post(RECORDS, sent).status_code == 201
     assert replayed(acme_api) == ["already_stored", "already_stored"]
     assert counters(acme_api) == {"received": 3, "stored": 1, "rejected": 2}
+
+
+def contract(client: Any, mode: str) -> None:
+    rules = {"fields": [{"field": "utm_campaign", "presence": "required"}]}
+    answer = client.put("analytics/contracts/google_ads", {"mode": mode, "rules": rules})
+    assert answer.status_code in {200, 201}, answer.content
+
+
+def test_a_contract_that_blocks_answers_what_is_wrong_and_the_record_is_kept(acme_api):
+    contract(acme_api, "block")
+    answer = acme_api.post(RECORDS, record(ad_platform="google_ads", utm_source="google", utm_medium="cpc"))
+    assert (answer.status_code, answer.json()["error_code"]) == (422, "CONTRACT_VIOLATION")
+    assert ("utm_campaign", "field_missing") in {(one["field"], one["code"]) for one in answer.json()["errors"]}
+    [row] = listed(acme_api)
+    assert (row["status"], row["refusal"]["gate"]) == ("gatechainerror", "contract")
+    assert row["contract"]["mode"] == "block"
+
+
+def test_a_quarantined_record_is_kept_under_its_id_and_comes_in_once_when_the_contract_has_changed(acme_api):
+    contract(acme_api, "quarantine")
+    sent = record(ad_platform="google_ads", utm_source="google", utm_medium="cpc")
+    answer = acme_api.post(RECORDS, sent)
+    assert (answer.status_code, answer.json()["outcome"]) == (202, "quarantined")
+    assert [item["outcome"] for item in ingest(acme_api, sent, record(utm_source="bing"))] == ["duplicate", "stored"]
+    assert replayed(acme_api) == ["still_refused"]
+    contract(acme_api, "warn")
+    assert replayed(acme_api) == ["stored"]
+    assert replayed(acme_api) == ["already_stored"]
+    [old] = listed(acme_api, "outcome=quarantined")
+    [new] = [row for row in listed(acme_api, "outcome=stored") if row.get("replay_of")]
+    assert (new["replay_of"], new["analytics_id"]) == (old["row_id"], sent["analytics_id"])
+    assert counters(acme_api) == {"received": 3, "stored": 1, "quarantined": 1, "duplicate": 1, "replayed": 1}
+    assert acme_api.post(RECORDS, sent).json()["outcome"] == "duplicate"
+
+
+def test_a_hard_budget_takes_what_fits_once_and_keeps_the_rest_as_refused(acme_api):
+    answer = acme_api.put("analytics/budgets/analytics/records", {"hard_limit": 3, "window": "day"})
+    assert answer.status_code in {200, 201}, answer.content
+    now = [record(timestamp=None) for _ in range(4)]
+    assert [item["outcome"] for item in ingest(acme_api, *now[:2], now[0])] == ["stored", "stored", "duplicate"]
+    assert [item["outcome"] for item in ingest(acme_api, now[0], *now[2:])] == ["duplicate", "stored", "rejected"]
+    alone = acme_api.post(RECORDS, now[3])
+    assert (alone.status_code, alone.json()["error_code"], alone.json()["limit"]) == (429, "QUOTA_EXCEEDED", "3")
+    assert [row["refusal"]["gate"] for row in listed(acme_api, "status=gatechainerror")] == ["budget", "budget"]
+    acme_api.put("analytics/budgets/analytics/records", {"hard_limit": 4, "window": "day"})
+    assert acme_api.post(RECORDS, now[3]).status_code == 201
+
+
+def test_what_a_record_used_is_counted_once(acme_api):
+    acme_api.put("analytics/budgets/openai/tokens", {"hard_limit": 10, "window": "lifetime"})
+    usage = {"provider": "openai", "metric": "tokens", "amount": "6"}
+    sent = record(usage=usage)
+    assert [acme_api.post(RECORDS, sent).status_code for _ in range(2)] == [201, 200]
+    assert acme_api.get("analytics/budgets/openai/tokens").json()["usage"] == "6"
+    assert acme_api.post(RECORDS, record(usage=usage)).status_code == 429

@@ -17,6 +17,8 @@ from drf_spectacular.generators import SchemaGenerator
 from analytics.budgets.policies import Terms
 from analytics.budgets.reservations import reserve
 from analytics.budgets.setting import Target, set_policy
+from analytics.contracts.model import Rules
+from analytics.contracts.saving import Draft, save_contract
 from northstar.context import RequestContext
 from routing.changes import (
     Cause,
@@ -25,12 +27,14 @@ from routing.changes import (
     create_route,
     lock_env,
     lock_route,
+    unlock,
     update_route,
 )
 from routing.denials import ACCESS_DENIED
 from routing.keys import SCOPES, issue_key, revoke_key
 from routing.models import ApiKey, OutboxEntry, Route, RouteChange, SnapshotRevision, Tenant
 from storage.kinds.events import NewEvent
+from storage.kinds.metrics import NewValue
 from storage.opening import open_store
 from tests.conftest import CAUSE, TENANT_SCOPES, Api, filesystem_routes
 
@@ -47,6 +51,8 @@ class World:
     system: Tenant
     owner: str
     ids: dict[str, int] = field(default_factory=dict)
+    row_id: str = ""
+    """Of a record."""
     tokens: dict[str, str] = field(default_factory=dict)
     """Of presigned URLs, by the operation that they allow."""
     reservations: dict[str, str] = field(default_factory=dict)
@@ -54,29 +60,41 @@ class World:
 
 
 FILLINGS: dict[str, Callable[[World, str], Any]] = {
+    "by": lambda _world, _operation: "app",
     "amount": lambda _world, _operation: "1",
     "backend_type": lambda _world, _operation: "filesystem",
     "data": lambda _world, _operation: {"n": 1},
     "deltas": lambda _world, _operation: {"n": 1},
     "key": lambda _world, _operation: "k1",
+    "conversions": lambda _world, _operation: [{"at": "2026-11-20T12:00:00Z", "value": 1}],
     "lock_id": lambda world, _operation: world.ids["lock"],
+    "model": lambda _world, _operation: {"name": "linear"},
+    "platform": lambda _world, _operation: "google_ads",
     "metric": lambda _world, _operation: "tokens",
     "provider": lambda _world, _operation: "openai",
+    "name": lambda _world, _operation: "m1",
     "reason": lambda _world, _operation: "audit",
     "reservation_id": lambda world, operation: world.reservations[operation],
     "resource_kind": lambda _world, _operation: "tabular_store",
     "revision": lambda _world, _operation: 1,
+    "row_id": lambda world, _operation: world.row_id,
     "route_id": lambda world, operation: world.ids["locked" if operation == "routes_unlock" else "route"],
+    "run_id": lambda _world, _operation: "run-1",
     "stream_id": lambda _world, _operation: "s1",
     "table": lambda _world, _operation: "t1",
     "token": lambda world, operation: world.tokens[operation],
+    "value": lambda _world, _operation: 1,
+    "touches": lambda _world, _operation: [{"at": "2026-11-20T11:00:00Z"}],
     "type": lambda _world, _operation: "changed",
     "X-Key": lambda _world, _operation: "k1",
 }
 """What to send for a name, wherever it stands: path, query, header, body."""
 
 BODIES: dict[str, dict[str, Any]] = {
+    "contracts_put": {"mode": "warn", "rules": {"fields": [{"field": "utm_source"}]}},
+    "contracts_validate": {"utm": {"source": "google"}},
     "earlier_put_route": {"tier": "gold"},
+    "ingest_records": {"payload": {"n": 1}},
     "routes_change": {"tier": "gold"},
     "routes_put": {"tier": "gold"},
     "routes_switch": {"config": {"base_dir": "elsewhere"}},
@@ -92,8 +110,11 @@ QUERIES: dict[str, dict[str, str]] = {"locks_release": {"env": "qa"}}
 NEEDED: dict[str, str] = dict.fromkeys(("presign_object", "earlier_nexus_presign"), "data:write")
 """The scope that the filled-in body needs, where that depends on the body."""
 
-CHANGE_NOTHING = frozenset(NEEDED)
-"""Operations that only hand out what allows a change."""
+KEEPS_REFUSED = frozenset({"ingest_records"})
+"""Operations that keep what they refuse, among the caller's own (tests/analytics/test_record_gates.py)."""
+
+CHANGE_NOTHING = frozenset({*NEEDED, "attribution", "contracts_template", "contracts_validate"})
+"""Operations that only hand out what allows a change, or only work something out."""
 
 FORM = b'--edge\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\nchanged\r\n--edge--\r\n'
 FORM_TYPE = "multipart/form-data; boundary=edge"
@@ -235,7 +256,18 @@ def build_world(acme: Tenant, globex: Tenant, system: Tenant) -> World:
     _keep_secrets()
     _presign(world)
     _budget(world)
+    _records(world)
     return world
+
+
+def _records(world: World) -> None:
+    """Take in a record, and one that a lock refused and that may come in now."""
+    client = Api(world.owner)
+    record = {"run_id": "run-1", "app": CANARY, "payload": CANARY}
+    world.row_id = client.post("analytics/records", record).json()["row_id"]
+    lock = lock_env("acme", "dev", reason=CANARY, until=None, cause=CAUSE, holds_ingest=True)
+    assert client.post("analytics/records", record).status_code == 423
+    unlock(lock.pk, CAUSE)
 
 
 def _budget(world: World) -> None:
@@ -250,7 +282,10 @@ def _keep_secrets() -> None:
     context = RequestContext(tenant_id="acme", env="dev", mode="lab")
     open_store("event_stream", context).append("s1", [NewEvent("made", {"secret": CANARY})])
     open_store("tabular_store", context).upsert("t1", "k1", {"n": 1, "secret": CANARY})
+    open_store("metrics_store", context).ingest("m1", [NewValue(1, source=CANARY)])
     open_store("object_store", context).put("k1", [CANARY.encode()], content_type="text/plain")
+    rules = Rules.model_validate({"fields": [{"field": "utm_source", "hint": CANARY, "example": CANARY}]})
+    save_contract(context, Draft(platform="google_ads", rules=rules, notes=CANARY), CAUSE)
 
 
 def _presign(world: World) -> None:
@@ -278,7 +313,7 @@ def strangers(world: World, operation: Operation) -> dict[str, tuple[Api, dict[s
     if operation.scope:
         rest = [scope for scope in TENANT_SCOPES if scope != operation.scope]
         found[f"a key without {operation.scope}"] = (_client(world.acme, rest), {})
-    for name in sorted(operation.names("tenant_id", "tenant")):
+    for name in sorted(operation.names("tenant_id", "tenant") if operation.name not in KEEPS_REFUSED else ()):
         found[f"another tenant with {name}=acme"] = (_client(world.globex, TENANT_SCOPES), {"named": {name: "acme"}})
     return found
 

@@ -16,7 +16,7 @@ from tests.conftest import Api, token
 
 RECORD = "storage/tables/policies/records/p1"
 EVENTS = "storage/streams/orders/events"
-KINDS = ("event_stream", "tabular_store")
+KINDS = ("event_stream", "metrics_store", "tabular_store")
 
 
 def filesystem(_request: pytest.FixtureRequest) -> dict[str, Any]:
@@ -125,6 +125,26 @@ def test_events_are_appended_once_listed_after_any_place_and_kept_from_others(cl
         assert [event["data"]["n"] for event in client.get(f"{EVENTS}?after={after}").json()["items"]] == [2, 3]
     assert api(globex).get(EVENTS).json()["items"] == []
     assert api(globex).get(f"{EVENTS}?after={first.json()['events'][0]['cursor']}").status_code == 400
+
+
+def test_values_of_a_metric_are_found_aggregated_and_kept_from_others(client, api, globex):
+    name = "storage/metrics/orders.total"
+    late = [("2026-11-20T23:59:59Z", "0.1"), ("2026-11-18T00:00:00Z", "0.2"), ("2026-11-21T00:00:00Z", 2**70)]
+    body = [{"value": value, "ts": ts, "tags": {"region": "eu"}} for ts, value in late]
+    stored = [client.post(name, body, headers={"Idempotency-Key": "one"}) for _ in range(2)]
+    assert [answer.status_code for answer in stored] == [201, 201], stored[0].content
+    client.post(name, {"value": 5.5, "ts": "2026-11-20T12:00:00Z"})
+    assert [item["value"] for item in client.get(name).json()["items"]] == ["0.2", 5.5, "0.1", 2**70]
+    assert client.get(f"{name}/latest").json()["value"] == 2**70
+    days = client.get(f"{name}?tags=region:eu&bucket=1d&aggregate=sum,count&limit=1")
+    assert days.json()["items"] == [
+        {"start": "2026-11-18T00:00:00.000000Z", "end": "2026-11-19T00:00:00.000000Z", "sum": "0.2", "count": 1}
+    ]
+    rest = client.get(
+        f"{name}?tags=region:eu&bucket=1d&aggregate=sum,count&limit=9&cursor={days.json()['next_cursor']}"
+    )
+    assert [item["sum"] for item in rest.json()["items"]] == ["0.1", 2**70]
+    assert api(globex).get(name).json() == {"items": [], "next_cursor": None}
 
 
 @pytest.mark.line(124)

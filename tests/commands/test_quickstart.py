@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from storage.registry import KINDS
 from tests.commands.conftest import document
 from tests.server import running_server
 
@@ -59,9 +60,9 @@ def test_every_kind_has_a_filesystem_route_for_those_who_have_use_for_it(manage)
         "print(json.dumps([list(row) for row in Route.objects.values_list("
         "'tenant_id', 'env', 'resource_kind', 'backend_type')]))",
     )
-    kinds = ["event_stream", "object_store", "tabular_store"]
+    kinds = [name for name, kind in KINDS.items() if not kind.of_system]
     expected = [["t_demo", "dev", kind, "filesystem"] for kind in kinds]
-    expected += [["t_system", "dev", kind, "filesystem"] for kind in sorted([*kinds, "routing_registry_store"])]
+    expected += [["t_system", "dev", kind, "filesystem"] for kind in KINDS]
     assert sorted(routes) == expected
 
 
@@ -74,7 +75,7 @@ def test_a_new_lab_is_mirrored_in_its_registry_and_its_trail_anchored(manage):
     )
     names, anchored = _lab(manage, question)
     assert "routing_registry_store#t_system#dev" in names
-    assert len(names) == 7
+    assert len(names) == 2 * len(KINDS) - 1
     assert anchored > len(names)
 
 

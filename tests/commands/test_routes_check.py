@@ -8,6 +8,7 @@ from django.core.management import CommandError, call_command
 
 from northstar.quickstart import ensure_filesystem_routes
 from routing.models import Route, RouteChange, Tenant
+from storage.registry import KINDS
 
 GOOD = {"resource_kind": "object_store", "tenant_id": "acme", "backend_type": "filesystem"}
 
@@ -39,7 +40,7 @@ def test_good_routes_pass(acme):
     ensure_filesystem_routes("acme", "dev")
     code, routes = _check()
     assert code == 0
-    assert {route["resource_kind"] for route in routes} == {"event_stream", "object_store", "tabular_store"}
+    assert {route["resource_kind"] for route in routes} == {name for name, kind in KINDS.items() if not kind.of_system}
 
 
 def test_a_row_that_could_not_be_saved_again_is_a_problem_with_its_fix(acme):

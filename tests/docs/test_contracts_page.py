@@ -33,6 +33,7 @@ SECTIONS = (
     "The trail and its events",
     "Streams",
     "Tables",
+    "Metrics",
     "Objects",
     "The earlier engines' URLs",
     "Files in a lab",
