@@ -15,10 +15,13 @@ from django.db import connection
 
 from analytics.budgets.sweeping import sweep_in_turn as sweep_budgets_in_turn
 from analytics.records.draining import drain_spool
+from media.sweeping import sweep_media_in_turn
 from northstar.notices import notices
 from northstar.periodic import Periodic
 from northstar.propagation import hear_changes
 from routing.operations.health import probe_due_routes
+from routing.operations.memory import SWEPT_EVERY as SWEPT_MEMORY_EVERY
+from routing.operations.memory import sweep_memory_in_turn
 from routing.operations.processes import report_process, withdraw_process
 from routing.operations.relay import Relay, start_relay
 from routing.operations.sweeping import SWEPT_EVERY, sweep_in_turn
@@ -27,7 +30,7 @@ from routing.operations.usage import flush_usage, forget_old_usage
 WEB: Final = "web"
 """Answers requests only."""
 STREAMS: Final = "streams"
-"""Also relays the outbox, probes routes, sweeps uploads and budgets; there must be one such process, and may be several."""
+"""Also relays the outbox, probes routes and sweeps what was left; there must be one such process, and may be several."""
 STOP_SECONDS: Final = 2.0
 DAY_SECONDS: Final = 86_400.0
 DUE_EVERY_SECONDS: Final = 5.0
@@ -54,7 +57,9 @@ class Background:
         if self.role == STREAMS:
             self.relay = start_relay()
             first = random.uniform(0, SWEEP_WITHIN_SECONDS)  # noqa: S311 - spreads work, and is no secret
-            self.jobs.append(Periodic("northstar-sweep", sweep_in_turn, SWEPT_EVERY.total_seconds(), first_after=first))
+            every = SWEPT_MEMORY_EVERY.total_seconds()
+            self.jobs.append(Periodic("northstar-memory", sweep_memory_in_turn, every, first_after=first))
+            self.jobs.append(Periodic("northstar-sweep", _sweep, SWEPT_EVERY.total_seconds(), first_after=first))
             if settings.NORTHSTAR_PROBE_SECONDS:
                 seconds = min(DUE_EVERY_SECONDS, settings.NORTHSTAR_PROBE_SECONDS)
                 self.jobs.append(Periodic("northstar-probes", probe_due_routes, seconds))
@@ -83,6 +88,12 @@ class Background:
             logger.warning("What was counted last is lost: %s", error)
         finally:
             connection.close()
+
+
+def _sweep() -> None:
+    """Sweep uploads, then media: what a stranger never registered is gone before what expected it is given up."""
+    sweep_in_turn()
+    sweep_media_in_turn()
 
 
 class _Report:

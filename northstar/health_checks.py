@@ -1,4 +1,4 @@
-"""What `doctor` asks of a running deployment: probes, processes, Redis, prices, second factors."""
+"""What `doctor` asks of a running deployment: probes, processes, Redis, prices, second factors, the spool."""
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -9,6 +9,7 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db.models import Max
 
+from analytics.records import spool
 from northstar.background import STREAMS
 from northstar.errors import InvalidConfig
 from northstar.findings import ERROR, WARNING, Finding
@@ -115,4 +116,31 @@ def _is_old(price: Price) -> bool:
     return age is None or age > OLD_AFTER_DAYS
 
 
-HEALTH_CHECKS: Final[tuple[Callable[[], Iterator[Finding]], ...]] = (probes, processes, redis, prices, second_factors)
+def spooled() -> Iterator[Finding]:
+    """Records that wait on this machine for a store that is away, and submissions that cannot be read."""
+    waiting, damaged = spool.all_waiting(), spool.damaged()
+    if waiting:
+        yield Finding(
+            WARNING,
+            "spool",
+            f"{waiting} analytics records wait on this machine for their store.",
+            "Look at the analytics_store routes' probes; then run `python manage.py records drain`.",
+        )
+    if damaged:
+        names = ", ".join(damaged[:3])
+        yield Finding(
+            ERROR,
+            "spool",
+            f"{len(damaged)} spooled submissions are damaged: {names}.",
+            "Restore the files below NORTHSTAR_HOME/spool from a backup under their names ending in .json, or remove them.",
+        )
+
+
+HEALTH_CHECKS: Final[tuple[Callable[[], Iterator[Finding]], ...]] = (
+    probes,
+    processes,
+    redis,
+    prices,
+    second_factors,
+    spooled,
+)

@@ -1,4 +1,4 @@
-"""How one process's change reaches the others at once: a notice of the new revision, and of each stream that has grown."""
+"""How one process's change reaches the others at once: a notice of new routes, of new rules, of each stream that has grown."""
 
 import json
 import logging
@@ -11,11 +11,13 @@ from routing.snapshot import cache
 from storage.errors import BackendUnavailable
 from storage.keys import Scope
 from storage.kinds.events import events_appended, events_elsewhere
+from storage.kinds.rules_knowledge import look_again_at, rules_published
 
 logger = logging.getLogger(__name__)
 
 REVISION: Final = "revision"
 STREAM: Final = "stream"
+RULES: Final = "rules"
 
 
 def announce_changes() -> None:
@@ -23,6 +25,7 @@ def announce_changes() -> None:
     if notices() is not None:
         route_changed.connect(_announce_revision, dispatch_uid="announce-revision")
         events_appended.connect(_announce_growth, dispatch_uid="announce-growth")
+        rules_published.connect(_announce_rules, dispatch_uid="announce-rules")
 
 
 def hear_changes() -> None:
@@ -31,6 +34,7 @@ def hear_changes() -> None:
     if mine is not None:
         mine.on(REVISION, _look_again, on_connect=_look_again)
         mine.on(STREAM, _wake_stream)
+        mine.on(RULES, _look_at_rules)
         mine.listen()
 
 
@@ -40,6 +44,10 @@ def _announce_revision(**_signal: Any) -> None:
 
 def _announce_growth(*, scope: Scope, stream_id: str, **_signal: Any) -> None:
     _send(STREAM, json.dumps([*astuple(scope), stream_id]))
+
+
+def _announce_rules(*, scope: Scope, **_signal: Any) -> None:
+    _send(RULES, json.dumps(astuple(scope)))
 
 
 def _send(topic: str, text: str) -> None:
@@ -62,3 +70,11 @@ def _wake_stream(text: str) -> None:
     except (ValueError, TypeError):  # of another release, during an upgrade
         return
     events_elsewhere.send(sender=None, scope=scope, stream_id=stream_id)
+
+
+def _look_at_rules(text: str) -> None:
+    try:
+        scope = Scope(*json.loads(text))
+    except (ValueError, TypeError):  # of another release, during an upgrade
+        return
+    look_again_at(scope)

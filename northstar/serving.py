@@ -21,6 +21,7 @@ from northstar.bridge import THREAD_NAME
 from northstar.memory import give_large_blocks_back
 from storage.api.sse import close_streams
 from storage.opening import close_adapters
+from storage.reopening import close_earlier
 
 GRACE_SECONDS: Final = 4.0
 """How long requests under way may take to end after the server was told to stop."""
@@ -48,6 +49,7 @@ def serve(host: str, port: int, *, on_listening: Callable[[], Any], stop_at_eof:
     finally:
         stop_background()
         close_adapters()
+        close_earlier()
     if not finished:
         logger.warning("Some requests did not end within %s seconds and were cut off.", GRACE_SECONDS)
         logging.shutdown()

@@ -13,7 +13,17 @@ from routing.admin_site import site
 from routing.api import legacy_urls as legacy_routes
 from routing.api import urls as routes
 from rules.api import urls as rules
-from storage.api import legacy_documents, legacy_objects, objects, presigned, streams, tables
+from storage.api import (
+    blackboards,
+    legacy_documents,
+    legacy_objects,
+    objects,
+    presigned,
+    sessions,
+    streams,
+    tables,
+    user_memory,
+)
 from storage.api import metrics as metric_values
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -34,6 +44,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
                 *routes.urlpatterns,
                 *streams.urlpatterns,
                 *tables.urlpatterns,
+                *sessions.urlpatterns,
+                *blackboards.urlpatterns,
+                *user_memory.urlpatterns,
                 *metric_values.urlpatterns,
                 *presigned.urlpatterns,
                 *objects.urlpatterns,

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from northstar.errors import InvalidRequest
+from northstar.errors import BackendNotImplemented, InvalidRequest
+from storage.blob_files import GuardedFiles
 from storage.blob_reading import GuardedChunks
 from storage.blobs import (
     ABSENT,
@@ -171,6 +172,15 @@ class GuardedBlobs:
     def presign(self, key: str, grant: Grant, *, area: Area = Area.OBJECTS) -> Presigned:
         ref = self._ref(key, area)
         return self._caller.run("presign", lambda: self._driver.presign(ref, grant), repeatable=True)
+
+    def files(self) -> GuardedFiles:
+        """Return the scope's files as Django's storages keep them. Raises BackendNotImplemented where the driver offers none."""
+        offered = getattr(self._driver, "files", None)
+        if offered is None:
+            raise BackendNotImplemented(
+                f"{self.served_by.backend_type} offers no Django storage.", fix="Use the object store's own calls."
+            )
+        return GuardedFiles(offered(self.scope), self._caller, self._lease)
 
     def sweep(self, *, before: datetime, dry_run: bool = False) -> Swept:
         """Sweep the whole of the scope's tenant and env, or only count what that would remove."""

@@ -92,6 +92,9 @@ class BackendConfig(BaseModel):
     location_fields: ClassVar[frozenset[str]] = frozenset()
     """Fields that say where the data lies: changing one of them is a switch, not an update."""
 
+    shelf_fields: ClassVar[frozenset[str]] = frozenset()
+    """Those of them that only choose where in the service: configs that differ in nothing else send secrets to the same one."""
+
     @classmethod
     def secret_fields(cls) -> frozenset[str]:
         """Names of the fields that hold a secret."""
@@ -100,6 +103,10 @@ class BackendConfig(BaseModel):
     def location(self) -> dict[str, Any]:
         """Return the fields that say where the data lies."""
         return {name: getattr(self, name) for name in sorted(self.location_fields)}
+
+    def service(self) -> dict[str, Any]:
+        """Return the fields that say which service the data lie in, wherever in it."""
+        return {name: getattr(self, name) for name in sorted(self.location_fields - self.shelf_fields)}
 
 
 def _holds_secret(annotation: Any) -> bool:

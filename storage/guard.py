@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, TypeVar, cast
 
-from northstar.errors import InvalidRequest, NorthstarError
+from northstar.errors import Forbidden, InvalidRequest, NorthstarError
 from storage.config import MASK
 from storage.documents import (
+    ABSENT,
     ANY,
     ATOMIC_BYTES,
     ATOMIC_OPERATIONS,
@@ -39,6 +40,7 @@ from storage.documents import (
 from storage.errors import BackendRejected, BackendUnavailable, InvalidValue, ValueTooLarge
 from storage.keys import Scope, check_key, check_partition, check_prefix, check_text
 from storage.metering import DEFECT, OK, record
+from storage.registry import APPEND_ONLY
 from storage.usage import DELETED, NOTHING, Usage, of_get, of_get_many, of_put, of_put_many, of_scan, of_write
 from storage.values import CheckedFields, check_fields, check_number, checked
 
@@ -53,11 +55,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class ServedBy:
-    """Which route answers: shown in response headers, bound into cursors, stamped on metrics."""
+    """Which route answers: shown in response headers, bound into cursors, stamped on metrics.
+
+    `place` names where its data lie (`storage.opening.place_of`); empty where nobody will look for them there again.
+    """
 
     route_id: int
     revision: int
     backend_type: str
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +188,7 @@ class GuardedDocuments:
         operation_id: str = "",
     ) -> Written:
         inner = self._inner(ref)
+        _check_appended(ref.collection, Put(ref.key, fields, expect, expires_at))
         good = _checked_put(fields, expect, expires_at)
         return self._caller.run(
             "put",
@@ -192,6 +199,7 @@ class GuardedDocuments:
 
     def delete(self, ref: Ref, *, expect: Literal[Expectation.ANY] | int = ANY, operation_id: str = "") -> bool:
         inner = self._inner(ref)
+        _check_appended(ref.collection, Delete(ref.key, expect))
         _check_expect(expect)
         return self._caller.run(
             "delete",
@@ -210,6 +218,7 @@ class GuardedDocuments:
         operation_id: str = "",
     ) -> Totals:
         inner = self._inner(ref)
+        _check_appended(ref.collection, Increment(ref.key, deltas))
         size = _check_increment(deltas, ceilings or {}, floors or {})
         return self._caller.run(
             "increment",
@@ -258,6 +267,8 @@ class GuardedDocuments:
         self, collection: str, partition: Partition, operations: Sequence[Operation], *, operation_id: str = ""
     ) -> list[Outcome]:
         inner = self._partition(collection, partition)
+        for operation in operations:
+            _check_appended(collection, operation)
         good = _checked_atomic(operations)
         return self._caller.run(
             "write",
@@ -278,6 +289,7 @@ class GuardedDocuments:
                 if place not in inner:
                     inner[place] = self._partition(*place)
                 check_key(ref.key)
+                _check_appended(ref.collection, Put(ref.key, document.fields, document.expect, document.expires_at))
                 good = _checked_put(document.fields, document.expect, document.expires_at)
             except NorthstarError as error:
                 refused[position] = error
@@ -290,6 +302,12 @@ class GuardedDocuments:
         )
         outcomes = refused | dict(zip(valid, stored, strict=True))
         return [outcomes[position] for position in range(len(documents))]
+
+    def scrub(self, collection: str, partition: Partition) -> None:
+        """Let nothing that was deleted or replaced stay in files of the driver itself. What a service keeps is its own."""
+        inner, scrub = self._partition(collection, partition), getattr(self._driver, "scrub", None)
+        if scrub is not None:
+            self._caller.run("scrub", lambda: scrub(collection, inner), repeatable=True)
 
     def _partition(self, collection: str, partition: Partition) -> Partition:
         check_text(collection, what="collection", max_bytes=100)
@@ -307,6 +325,14 @@ class GuardedDocuments:
         if ref.partition[:depth] != self._prefix:
             raise BackendRejected("The backend answered with a document of another scope.")
         return replace(document, ref=Ref(ref.collection, ref.partition[depth:], ref.key))
+
+
+def _check_appended(collection: str, operation: Operation) -> None:
+    """Refuse whatever could change, remove or let expire a document of an append-only collection."""
+    if collection not in APPEND_ONLY:
+        return
+    if not isinstance(operation, Put) or operation.expect is not ABSENT or operation.expires_at is not None:
+        raise Forbidden(f"{collection} is append-only: nothing in it is changed or removed.")
 
 
 def _checked_put(fields: Fields, expect: Expect, expires_at: datetime | None) -> CheckedFields:

@@ -1,26 +1,43 @@
 """open_store(kind, context): the one door to every tenant's data."""
 
+import json
 import threading
 import weakref
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any, Final
 
-from northstar.context import RequestContext
+from northstar.context import NO_SURFACE, RequestContext
 from routing.policy import refuse_embedded
 from routing.resolve import ResolvedRoute, driver_config, resolve
 from storage.blob_guard import GuardedBlobs
 from storage.config import BackendConfig, reveal
 from storage.guard import GuardedDocuments, ServedBy
 from storage.keys import Scope
-from storage.registry import BACKENDS, DOCUMENTS, EMBEDDED, KINDS, backends_for, driver_class, load
+from storage.registry import (
+    BACKENDS,
+    DOCUMENTS,
+    EMBEDDED,
+    KINDS,
+    PROJECT,
+    SURFACE,
+    Kind,
+    backends_for,
+    driver_class,
+    load,
+)
 
 
 class Adapter:
-    """A driver built for one revision of one route. The driver is closed when nobody uses the adapter any more."""
+    """A driver built for one revision of one route. The driver is closed when nobody uses the adapter any more.
 
-    def __init__(self, driver: Any, secrets: tuple[str, ...]) -> None:
+    `place` tells where its data lie: the same for all configs that lead there, whatever their credentials.
+    """
+
+    def __init__(self, driver: Any, secrets: tuple[str, ...], place: str = "") -> None:
         self.driver = driver
         self.secrets = secrets
+        self.place = place
         weakref.finalize(self, driver.close)
 
 
@@ -41,9 +58,14 @@ def open_store(kind: str, context: RequestContext) -> Any:
     Raises NoRouteConfigured, UnsupportedBackend, BackendNotImplemented, ForbiddenBackendClass or InvalidConfig; there is no
     fallback. The store stays on the route revision that it was opened with: open one per request.
     """
-    route = resolve(kind, context)
-    served_by = ServedBy(route.id, route.revision, route.backend_type)
-    return store_over(kind, context, _adapter(route, context.mode), served_by)
+    return open_route(resolve(kind, context), context)
+
+
+def open_route(route: ResolvedRoute, context: RequestContext) -> Any:
+    """Return the store over a route that was resolved for this context. Raises as `open_store`."""
+    adapter = adapter_of(route, context.mode)
+    served_by = ServedBy(route.id, route.revision, route.backend_type, adapter.place)
+    return store_over(route.resource_kind, context, adapter, served_by)
 
 
 def store_over(kind: str, context: RequestContext, adapter: Adapter, served_by: ServedBy) -> Any:
@@ -52,7 +74,7 @@ def store_over(kind: str, context: RequestContext, adapter: Adapter, served_by: 
     guarded = GuardedDocuments if definition.primitive == DOCUMENTS else GuardedBlobs
     store = guarded(
         adapter.driver,
-        scope=Scope.of(context),
+        scope=_scope(definition, context),
         served_by=served_by,
         kind=kind,
         secrets=adapter.secrets,
@@ -61,13 +83,20 @@ def store_over(kind: str, context: RequestContext, adapter: Adapter, served_by: 
     return load(definition.path)(store, context)
 
 
+def _scope(kind: Kind, context: RequestContext) -> Scope:
+    project = context.project_id if PROJECT in kind.parted_by else None
+    surface = context.surface_id if SURFACE in kind.parted_by else NO_SURFACE
+    return Scope(context.tenant_id, context.env, project, surface)
+
+
 def close_adapters() -> None:
     """Forget every cached adapter: those in use close after their last use."""
     with _building:
         _adapters.clear()
 
 
-def _adapter(route: ResolvedRoute, mode: str) -> Adapter:
+def adapter_of(route: ResolvedRoute, mode: str) -> Adapter:
+    """Return the adapter of a route's revision: one per process. Raises as `open_store`."""
     current = _adapters.get(route.id)
     if current and current.revision == route.revision and current.mode == mode:
         return current.adapter
@@ -84,12 +113,15 @@ def _adapter(route: ResolvedRoute, mode: str) -> Adapter:
 def build_adapter(route: ResolvedRoute, mode: str) -> Adapter:
     """Build a driver of its own for a route, uncached. Raises as `open_store`."""
     driver = _allowed_driver(route.resource_kind, route.backend_type, mode)
-    return _built(driver, driver_config(route), mode, route.revision)
+    return _built(
+        route.resource_kind, driver, route.backend_type, driver_config(route), mode=mode, epoch=route.revision
+    )
 
 
 def adapter_for(resource_kind: str, backend_type: str, config: BackendConfig, *, mode: str) -> Adapter:
     """Build a driver of its own for a config that is no route's yet. Raises as `open_store`."""
-    return _built(_allowed_driver(resource_kind, backend_type, mode), config, mode, 0)
+    driver = _allowed_driver(resource_kind, backend_type, mode)
+    return _built(resource_kind, driver, backend_type, config, mode=mode, epoch=0)
 
 
 def _allowed_driver(resource_kind: str, backend_type: str, mode: str) -> Any:
@@ -99,6 +131,16 @@ def _allowed_driver(resource_kind: str, backend_type: str, mode: str) -> Any:
     return driver
 
 
-def _built(driver: Any, config: BackendConfig, mode: str, epoch: int) -> Adapter:
+def _built(
+    resource_kind: str, driver: Any, backend_type: str, config: BackendConfig, *, mode: str, epoch: int
+) -> Adapter:
     secrets = tuple(reveal(getattr(config, name)) for name in sorted(config.secret_fields()) if getattr(config, name))
-    return Adapter(driver(config, mode=mode, epoch=epoch), secrets)
+    collections = KINDS[resource_kind].collections
+    kept = {"collections": collections} if collections else {}
+    return Adapter(driver(config, mode=mode, epoch=epoch, **kept), secrets, place_of(backend_type, config))
+
+
+def place_of(backend_type: str, config: BackendConfig) -> str:
+    """Return a short name of the place that a config leads to: a hash of the backend and of what says where the data lie."""
+    said = json.dumps([backend_type, config.location()], sort_keys=True)
+    return sha256(said.encode()).hexdigest()[:16]

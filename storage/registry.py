@@ -15,6 +15,9 @@ BLOBS: Final = "blobs"
 CLOUD: Final = "cloud"
 EMBEDDED: Final = "embedded"
 
+PROJECT: Final = "project"
+SURFACE: Final = "surface"
+
 
 @dataclass(frozen=True, slots=True)
 class Backend:
@@ -40,6 +43,9 @@ class Kind:
     """A resource kind. `needs` are the limits that a driver must declare at least, checked when a route is saved.
 
     `of_system`: it keeps what Northstar itself needs, so no tenant but `t_system` has use for a route.
+    `collections` are the names of what it keeps, where these are more than one; a service may make a table of each.
+    Documents of those in `append_only` are written once and never changed or removed.
+    `parted_by` is what has data of its own within a tenant's environment.
     """
 
     title: str
@@ -47,6 +53,9 @@ class Kind:
     path: str
     needs: dict[str, Any] = field(default_factory=dict)
     of_system: bool = False
+    collections: tuple[str, ...] = ()
+    append_only: frozenset[str] = frozenset()
+    parted_by: frozenset[str] = frozenset({PROJECT, SURFACE})
 
 
 BACKENDS: Final[dict[str, Backend]] = {
@@ -105,6 +114,19 @@ KINDS: Final[dict[str, Kind]] = {
         "storage.kinds.event_stream.EventStream",
         {"ordered_scan": True, "strong_reads": True, "atomic_operations": 50},
     ),
+    "memory_store": Kind(
+        "Memory store",
+        DOCUMENTS,
+        "storage.kinds.memory_store.MemoryStore",
+        {
+            "ordered_scan": True,
+            "strong_reads": True,
+            "exact_expiry": True,
+            "bounded_increment": True,
+            "atomic_operations": 50,
+        },
+        parted_by=frozenset(),  # what a user has is found together, in whichever project
+    ),
     "metrics_store": Kind(
         "Metrics store",
         DOCUMENTS,
@@ -121,6 +143,24 @@ KINDS: Final[dict[str, Kind]] = {
         {"ordered_scan": True, "strong_reads": True},
         of_system=True,
     ),
+    "rules_store": Kind(
+        "Rules store",
+        DOCUMENTS,
+        "storage.kinds.rules_store.RulesStore",
+        {"ordered_scan": True, "strong_reads": True},
+        collections=(
+            "bluestar-processing-pipeline",
+            "bluestar-validation-rules",
+            "bluestar-calculation-rules",
+            "bluestar-irs-limits",
+            "bluestar-batch-state",
+            "bluestar-processing-results",
+            "bluestar-audit-log",
+            "bluestar-agent-config",
+        ),
+        append_only=frozenset({"bluestar-audit-log"}),
+        parted_by=frozenset({PROJECT}),
+    ),
     "tabular_store": Kind(
         "Tabular store",
         DOCUMENTS,
@@ -128,6 +168,9 @@ KINDS: Final[dict[str, Kind]] = {
         {"ordered_scan": True, "bounded_increment": True, "strong_reads": True},
     ),
 }
+
+APPEND_ONLY: Final = frozenset[str]().union(*(kind.append_only for kind in KINDS.values()))
+"""Collections whose documents nobody changes or removes, whichever kind asks."""
 
 
 def backend_named(name: str) -> Backend:

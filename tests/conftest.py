@@ -20,6 +20,7 @@ from routing.models import Route, Tenant
 from routing.resolve import invalidate
 from storage.opening import close_adapters
 from storage.registry import KINDS
+from storage.reopening import close_earlier
 from tests.server import Running, running_server
 from tests.stack.postgres import new_database, use_postgres
 
@@ -50,6 +51,7 @@ def lab(settings, tmp_path: Path) -> Iterator[Path]:
     invalidate()
     yield tmp_path
     close_adapters()
+    close_earlier()
     invalidate()
 
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from analytics.attribution.credits import Attribution, Credit, Model, ModelName
 from analytics.attribution.paths import Transform
+from analytics.attribution.stored import Whose
 from analytics.attribution.touches import Conversion, Touch, micros_of, touch_of, units_of
 from analytics.contracts.channels import CHANNELS
 from analytics.contracts.parameters import UTM_FIELD_SET, click_ids, utm_name
@@ -18,6 +19,7 @@ from storage.api.table_bodies import Amount
 
 TOUCHES: int = 1000
 CONVERSIONS: int = 100
+LONGEST = timedelta(days=400)
 DIMENSIONS = ("channel", "utm_source", "utm_medium", "utm_campaign")
 Text = Annotated[str, Field(max_length=2048)]
 Name = Annotated[str, Field(max_length=128)]
@@ -108,15 +110,44 @@ class ConversionIn(_Strict):
         return Conversion(self.at, micros_of(Decimal(str(self.value))), self.type, self.conversion_id)
 
 
-class AttributionIn(_Strict):
-    """Touches, and the conversions to share among them."""
+class PathIn(_Strict):
+    """Whose stored records are the touches: those of a session or of a user, in a half-open range of time."""
 
-    touches: Annotated[list[TouchIn], Field(max_length=TOUCHES)]
+    session_id: Annotated[str | None, Field(min_length=1, max_length=256)] = None
+    user_id: Annotated[str | None, Field(min_length=1, max_length=256)] = None
+    start: Timestamp
+    end: Timestamp
+
+    @model_validator(mode="after")
+    def _whole(self) -> "PathIn":
+        if (self.session_id is None) == (self.user_id is None):
+            raise ValueError("Send either session_id or user_id.")
+        if self.end <= self.start or self.end - self.start > LONGEST:
+            raise ValueError(f"The range ends after it starts, and covers up to {LONGEST.days} days.")
+        return self
+
+    @property
+    def whose(self) -> tuple[Whose, str]:
+        """Which field names whom, and the name."""
+        return ("session_id", self.session_id) if self.session_id else ("user_id", self.user_id or "")
+
+
+class AttributionIn(_Strict):
+    """Touches as they are sent, or those of stored records; and the conversions to share among them."""
+
+    touches: Annotated[list[TouchIn] | None, Field(max_length=TOUCHES)] = None
+    path: PathIn | None = None
     conversions: Annotated[list[ConversionIn], Field(min_length=1, max_length=CONVERSIONS)]
     model: ModelIn
     models_by_type: Annotated[dict[str, ModelIn], Field(max_length=50)] = Field(
         default_factory=dict, description="Another model for conversions of a type."
     )
+
+    @model_validator(mode="after")
+    def _whole(self) -> "AttributionIn":
+        if (self.touches is None) == (self.path is None):
+            raise ValueError("Send either touches or path.")
+        return self
 
     def model_for(self, conversion: ConversionIn) -> Model:
         """Return the model of a conversion's type."""

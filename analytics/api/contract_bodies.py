@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from analytics.contracts.channels import sources_version
+from analytics.contracts.diffing import Difference, decisions_told, told
 from analytics.contracts.editing import Edit
 from analytics.contracts.known import compiled
 from analytics.contracts.model import Mode, Parent, Rules, Status, Version
@@ -204,6 +205,66 @@ class TemplateOut(BaseModel):
     findings: list[FindingOut]
     simulated: str
     simulated_findings: list[FindingOut]
+
+
+class DiffIn(_Strict):
+    """Which version to try on which stored records: those of a half-open range of time."""
+
+    version: Version
+    start: Timestamp
+    end: Timestamp
+    rows: Annotated[int, Field(ge=1, le=5000, description="How many records to look at.")] = 1000
+    cursor: str | None = None
+
+
+class SaidOut(BaseModel):
+    """What is said of a record. `codes` are `field:code:severity`."""
+
+    version: str | None
+    decision: Literal["accept", "quarantine", "block"]
+    channel: str
+    codes: list[str]
+
+
+class ChangeOut(BaseModel):
+    """A stored record whose verdict would be another one."""
+
+    row_id: str
+    analytics_id: str
+    corrected_at: datetime
+    before: SaidOut
+    after: SaidOut
+
+
+class DecisionsOut(BaseModel):
+    """How many records would be decided so instead."""
+
+    before: str
+    after: str
+    count: int
+
+
+class DiffOut(BaseModel):
+    """What the version would change in the records that were looked at. `judged` are those that it or its predecessor judges."""
+
+    items: list[ChangeOut]
+    next_cursor: str | None
+    looked_at: int
+    judged: int
+    changed: int
+    decisions: list[DecisionsOut]
+
+
+def diff_answer(found: Difference, cursor: str | None) -> dict[str, Any]:
+    """Return differences as answers show them."""
+    return {
+        "items": told(found.changes),
+        "next_cursor": cursor,
+        "looked_at": found.looked_at,
+        "judged": found.judged,
+        "changed": len(found.changes),
+        "decisions": decisions_told(found),
+    }
 
 
 def contract_answer(resolved: Resolved) -> dict[str, Any]:

@@ -14,15 +14,19 @@ from analytics.api.contract_bodies import (
     ContractOut,
     ContractPage,
     ContractQuery,
+    DiffIn,
+    DiffOut,
     TemplateIn,
     TemplateOut,
     ValidateIn,
     ValidationOut,
     VersionsQuery,
     contract_answer,
+    diff_answer,
     template_answer,
     validation_answer,
 )
+from analytics.contracts.diffing import differences
 from analytics.contracts.editing import draft_of
 from analytics.contracts.model import PLATFORM
 from analytics.contracts.reading import Resolved, contract_of, contracts_of, version_of, versions_of, whose
@@ -160,6 +164,26 @@ class ContractTemplate(ContractView):
         return Response(template_answer(made))
 
 
+class ContractDiff(ContractView):
+    """What a version would change. Nothing is stored."""
+
+    scopes: ClassVar[dict[str, str]] = {"POST": "data:read"}
+
+    @extend_schema(operation_id="contracts_diff", request=DiffIn, responses=DiffOut)
+    def post(self, request: Request, platform: str) -> Response:  # noqa: ARG002
+        """Judge stored records by what applies now and as if this version did, and list those whose verdict would change.
+
+        Each call looks at `rows` records; go on with the cursor until it is null.
+        """
+        body = self.body(DiffIn)
+        span = (body.version, str(body.start), str(body.end), self.context.project_id or "")
+        binding = self.binding(platform, *span)
+        after = tuple(unseal("contract_diff", binding, body.cursor)) if body.cursor is not None else None
+        found = differences(self.context, platform, body.version, body.start, body.end, rows=body.rows, after=after)
+        cursor = seal("contract_diff", binding, list(found.after)) if found.after else None
+        return Response(diff_answer(found, cursor))
+
+
 def _check_platform(platform: str, repeated: str | None) -> None:
     if not re.fullmatch(PLATFORM, platform):
         detail = "The platform is 1 to 63 lower-case letters, digits and underscores, a letter first."
@@ -173,6 +197,7 @@ urlpatterns: list[URLPattern] = [
     path("analytics/contracts", Contracts.as_view(), name="contracts"),
     path("analytics/contracts/<str:platform>", Contract.as_view(), name="contract"),
     path("analytics/contracts/<str:platform>/versions", ContractVersions.as_view(), name="contract-versions"),
+    path("analytics/contracts/<str:platform>/diff", ContractDiff.as_view(), name="contract-diff"),
     path("analytics/contracts/<str:platform>/validate", ContractValidation.as_view(), name="contract-validate"),
     path("analytics/contracts/<str:platform>/template", ContractTemplate.as_view(), name="contract-template"),
 ]

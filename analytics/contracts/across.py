@@ -21,15 +21,18 @@ def check(
     undecided: bool,
 ) -> Iterator[Finding]:
     """Yield what is wrong with the fields together. `undecided`: the channel is only known once macros are filled in."""
-    tagged = bool(utm)
-    for compiled in contract.fields.values():
-        if tagged and compiled.rule.field not in utm and _is_required(compiled.rule, values):
-            yield _missing(compiled.rule)
     for rule in contract.rules.cross_fields:
         if rule.kind != "channel":
             yield from _contradiction(rule, values, utm)
-        elif tagged and not undecided and channel.name not in rule.channels and _holds(rule.when, values):
+        elif utm and not undecided and channel.name not in rule.channels and _holds(rule.when, values):
             yield _misfiled(rule, values, utm, channel)
+
+
+def missing(contract: CompiledContract, values: Mapping[str, str], utm: Occurring) -> Iterator[Finding]:
+    """Yield each field that should be there and is not."""
+    for compiled in contract.fields.values():
+        if compiled.rule.field not in utm and _is_required(compiled.rule, values):
+            yield _missing(compiled.rule)
 
 
 def unknown_field(parameter: Parameter) -> Finding:

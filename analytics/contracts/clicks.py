@@ -9,12 +9,13 @@ from analytics.contracts.channels import PAID, Channel
 from analytics.contracts.compiled import CompiledContract
 from analytics.contracts.findings import Finding, found
 from analytics.contracts.macros import Phase
-from analytics.contracts.parameters import ClickId
+from analytics.contracts.parameters import ClickId, click_ids
 from analytics.contracts.urls import Parameter
 
 WELL_FORMED: Final = re.compile(r"[A-Za-z0-9_.~!*'()%=+/:,@$|-]{1,1024}")
 """What platforms write. Anything else is kept as it is all the same, and told."""
 HASHED: Final = "sha256:"
+_IS_HASHED: Final = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 def check(
@@ -26,7 +27,7 @@ def check(
 ) -> Iterator[Finding]:
     """Yield what is wrong with the click ids, alone, together and beside the tags."""
     for click, parameter in clicks.items():
-        if phase == "landing" and not WELL_FORMED.fullmatch(parameter.value):
+        if phase == "landing" and parameter.value and not WELL_FORMED.fullmatch(parameter.value):
             bad = _first_bad(parameter.value)
             yield found(
                 "click_id_malformed", click.parameter, parameter.at(bad), parameter.value, rule_id=_rule_id(click)
@@ -59,12 +60,26 @@ def check(
 
 
 def kept(contract: CompiledContract | None, clicks: Mapping[str, str]) -> dict[str, str]:
-    """Return click ids as they may be kept: whole, `sha256:<hex>`, or empty where only their presence may be."""
+    """Return click ids as they may be kept: whole, `sha256:<hex>`, or empty where only their presence may be.
+
+    What was kept before, and is judged again, stays as it is.
+    """
     return {name: _retained(contract.retention(name) if contract else "keep", value) for name, value in clicks.items()}
 
 
+def kept_url(contract: CompiledContract, url: str, parameters: Iterable[Parameter]) -> str | None:
+    """Return a URL with its click ids as they may be kept; None where it may stay as it is."""
+    kept_so = url
+    for one in sorted(parameters, key=lambda parameter: parameter.value_at, reverse=True):
+        if one.name in click_ids() and one.raw:
+            value = _retained(contract.retention(one.name), one.value)
+            if value != one.value:
+                kept_so = kept_so[: one.value_at] + value + kept_so[one.value_at + len(one.raw) :]
+    return None if kept_so == url else kept_so
+
+
 def _retained(retention: str, value: str) -> str:
-    if retention == "keep":
+    if retention == "keep" or (retention == "hash" and (not value or _IS_HASHED.fullmatch(value))):
         return value
     return HASHED + sha256(value.encode("utf-8", "surrogatepass")).hexdigest() if retention == "hash" else ""
 

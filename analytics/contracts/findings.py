@@ -141,7 +141,9 @@ CODES: Final[Mapping[str, Explained]] = {
     "value_too_long": Explained(_E, "The value is longer than the contract allows.", "Shorten it."),
     "value_too_short": Explained(_E, "The value is shorter than the contract allows.", "Use the whole name."),
     "wrong_separator": Explained(
-        _E, "Parameters are separated by a semicolon or by &amp; instead of &.", "Join parameters with a plain &."
+        _E,
+        "Parameters are joined by a semicolon or &amp; instead of &, or begin with no question mark.",
+        "Begin parameters with ? and join them with a plain &.",
     ),
 }
 """Every code that a finding can have. Codes are stable: callers branch on them."""

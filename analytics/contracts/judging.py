@@ -48,10 +48,12 @@ class Verdict:
 
     `contract_id`, `version`, `platform` and `mode` are None where no contract applies: then nothing is refused, and only the
     channel is told. `normalised` holds the utm fields as reports should count them, `rewrites` each repair that made them so;
-    several records may share one verdict, so nobody changes what it holds. `click_ids` holds the click ids as the contract's
-    retention lets them be kept: the id itself byte for byte, `sha256:<hex>`, or an empty text where only its presence may be
-    kept. `decision` is what the gate must do: only `quarantine` and `block` keep the record from being counted, and then
-    `findings` has at least one error.
+    several records may share one verdict, so nobody changes what it holds.
+
+    `click_ids` holds the click ids as the contract's retention lets them be kept: the id itself byte for byte, `sha256:<hex>`,
+    or an empty text where only its presence may be kept; `landing_url` is the record's with its click ids kept so, None where
+    it may stay as it came. `decision` is what the gate must do: only `quarantine` and `block` keep the record from being
+    counted, and then `findings` has at least one error.
     """
 
     contract_id: str | None
@@ -65,6 +67,7 @@ class Verdict:
     rewrites: tuple[Rewrite, ...]
     platform: str | None = None
     click_ids: Mapping[str, str] | None = None
+    landing_url: str | None = None
 
 
 class Judge:
@@ -76,7 +79,7 @@ class Judge:
         Raises BackendUnavailable when they can be neither read nor remembered.
         """
         shared = {} if is_global(context) else known_contracts(global_context(context))
-        self._panel = _panel((context.tenant_id, context.env), known_contracts(context), shared)
+        self._panel = _panel_of((context.tenant_id, context.env), known_contracts(context), shared)
 
     def judge(self, fields: Mapping[str, Any]) -> Verdict:
         """Judge one record.
@@ -87,6 +90,12 @@ class Judge:
         texts count as missing.
         """
         return self._panel.judge(fields)
+
+    def with_contract(self, contract: CompiledContract) -> "Judge":
+        """Return a judge for whom this contract applies, whatever its status is, beside all others."""
+        other = object.__new__(Judge)
+        other._panel = self._panel.with_contract(contract)
+        return other
 
 
 def judge_record(context: RequestContext, fields: Mapping[str, Any]) -> Verdict:
@@ -121,6 +130,10 @@ class Panel:
             self._verdicts[key] = verdict
         return verdict
 
+    def with_contract(self, contract: CompiledContract) -> "Panel":
+        """Return a panel in which this contract has its platform's place."""
+        return Panel({**self.own, contract.contract.platform: contract}, self.shared)
+
     def _judge(self, fields: Mapping[str, Any]) -> Verdict:
         url = _text(fields, LANDING_URL)
         parsed = _with_fields(parse_url(url), fields) if url else None
@@ -130,15 +143,15 @@ class Panel:
         quick = self._quick[contract.contract.platform] if contract and judged else None
         plain = parsed is None or _is_whole(parsed, tags)
         if contract and quick and plain and (known := quick.known(tags)):
-            return _as_known(contract, tags, known)
+            return _as_known(contract, tags, known, _kept_url(contract, url, parsed))
         parsed = parsed or ParsedUrl("", "", named({**tags.utm, **tags.clicks}), (), ())
         referrer = _text(fields, REFERRER)
         if contract is None or quick is None:
-            return _unjudged(contract, parsed, referrer)
+            return _unjudged(contract, parsed, referrer, _kept_url(contract, url, parsed))
         report = validate(contract, parsed, "landing", referrer=referrer)
         if plain and not report.rewrites:
             quick.remember(tags, Known(report.channel, report.findings, report.valid))
-        return _judged(contract, report)
+        return _judged(contract, report, _kept_url(contract, url, parsed))
 
     def _chosen(self, platform: str, tags: Tags) -> CompiledContract | None:
         """Return the contract that a record falls under."""
@@ -166,7 +179,7 @@ def _sources(contracts: Mapping[str, CompiledContract]) -> dict[str, CompiledCon
 _panels: Final[dict[tuple[str, str], Panel]] = {}
 
 
-def _panel(
+def _panel_of(
     place: tuple[str, str], own: Mapping[str, CompiledContract], shared: Mapping[str, CompiledContract]
 ) -> Panel:
     panel = _panels.get(place)
@@ -222,10 +235,15 @@ def _clicks_in(fields: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     together = fields.get(CLICK_IDS)
     given = {**together, **fields} if isinstance(together, Mapping) else fields
     names = click_ids().keys() & given.keys()
-    return ((name, value) for name in sorted(names) if isinstance(value := given[name], str) and value)
+    return ((name, value) for name in sorted(names) if isinstance(value := given[name], str))
 
 
-def _unjudged(contract: CompiledContract | None, parsed: ParsedUrl, referrer: str) -> Verdict:
+def _kept_url(contract: CompiledContract | None, url: str, parsed: ParsedUrl | None) -> str | None:
+    """Return the landing URL as it may be kept; None where it may stay as it came."""
+    return clicks.kept_url(contract, url, parsed.parameters) if contract and url and parsed else None
+
+
+def _unjudged(contract: CompiledContract | None, parsed: ParsedUrl, referrer: str, landing_url: str | None) -> Verdict:
     """Return the verdict where no contract looks at the values: the channel, and the values trimmed."""
     utm = {one.name: one.value.strip() for one in reversed(parsed.parameters) if one.name in UTM_FIELDS}
     found = {one.name: one.value for one in parsed.parameters if one.name in click_ids()}
@@ -245,10 +263,11 @@ def _unjudged(contract: CompiledContract | None, parsed: ParsedUrl, referrer: st
         (),
         of.platform if of else None,
         clicks.kept(contract, found) or None,
+        landing_url,
     )
 
 
-def _as_known(contract: CompiledContract, tags: Tags, known: Known) -> Verdict:
+def _as_known(contract: CompiledContract, tags: Tags, known: Known, landing_url: str | None) -> Verdict:
     of, channel = contract.contract, known.channel
     return Verdict(
         of.contract_id,
@@ -262,10 +281,11 @@ def _as_known(contract: CompiledContract, tags: Tags, known: Known) -> Verdict:
         (),
         of.platform,
         clicks.kept(contract, tags.clicks) if tags.clicks else None,
+        landing_url,
     )
 
 
-def _judged(contract: CompiledContract, report: Report) -> Verdict:
+def _judged(contract: CompiledContract, report: Report, landing_url: str | None) -> Verdict:
     of = contract.contract
     decision = "accept" if report.valid else _DECISIONS.get(of.mode, "accept")
     return Verdict(
@@ -280,4 +300,5 @@ def _judged(contract: CompiledContract, report: Report) -> Verdict:
         report.rewrites,
         of.platform,
         clicks.kept(contract, report.clicks) or None,
+        landing_url,
     )

@@ -1,10 +1,8 @@
 """Saving a contract: a new version beside the old ones, one of them active; each change in the audit trail.
 
-The order keeps every crash harmless. The version's row is written first, as a draft; the one that it replaces is marked
-retired; then, in the transaction of the audit row, the platform's row is exchanged on condition: the moment of the change.
+All rows of a save are written in one atomic step, the last one of the audit row's transaction: where it fails, nothing happened.
 """
 
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
@@ -27,7 +25,6 @@ from northstar.errors import Conflict, FieldError, InvalidRequest, TooLarge, Ver
 from northstar.rendering import dumps
 from routing import audit
 from routing.audit import Cause, Subject, timestamp
-from storage.documents import ABSENT
 from storage.guard import ServedBy
 
 CONTRACT_SAVED: Final = "CONTRACT_SAVED"
@@ -77,7 +74,7 @@ def save_contract(context: RequestContext, draft: Draft, cause: Cause, *, expect
     store = open_contracts(context)
     head = store.head(draft.platform)
     _check_expected(expected, head)
-    row = store.version_row(draft.platform, draft.version) if draft.version else None
+    row = store.version(draft.platform, draft.version) if draft.version else None
     before = _before(draft, head, row)
     contract = _contract(context, draft, cause, head=head, before=before, store=store)
     if before is not None and _same(before.contract, contract):
@@ -85,12 +82,13 @@ def save_contract(context: RequestContext, draft: Draft, cause: Cause, *, expect
             Stored(before.contract, head.revision if head else 0), store.served_by, created=False, changed=False
         )
     _check_history(contract, head, before)
-    if head is not None and head.contract.status == "active" and contract.version != head.contract.version:
-        if contract.status != "active":
-            _save_beside(store, contract, row, cause)
-            return Saved(Stored(contract, head.revision), store.served_by, created=False, changed=True)
-        _retire(store, head, contract)
-    return _put_in_place(store, contract, head, row, cause)
+    replaced = head is not None and head.contract.status == "active" and contract.version != head.contract.version
+    if head is not None and replaced and contract.status != "active":
+        _save_beside(store, contract, row, cause)
+        return Saved(Stored(contract, head.revision), store.served_by, created=False, changed=True)
+    retired = _retired(head.contract, contract) if head is not None and replaced else None
+    revision = _save_in_place(store, contract, head, cause, retired)
+    return Saved(Stored(contract, revision), store.served_by, created=head is None, changed=True)
 
 
 def _check_expected(expected: Expected, head: Stored | None) -> None:
@@ -203,27 +201,26 @@ def _save_beside(store: ContractStore, contract: AttributionContract, row: Store
     """Keep a version that is not active; the one that is stays."""
     with transaction.atomic():
         _record(store, contract, row, cause)
-        store.put_version(contract, row.revision if row else ABSENT)
+        store.put_beside(contract, row)
 
 
-def _retire(store: ContractStore, head: Stored, contract: AttributionContract) -> None:
-    update: dict[str, Any] = {"status": "retired", "updated_at": contract.updated_at, "updated_by": contract.updated_by}
-    store.put_version(head.contract.model_copy(update=update))
-
-
-def _put_in_place(
-    store: ContractStore, contract: AttributionContract, head: Stored | None, row: Stored | None, cause: Cause
-) -> Saved:
-    """Make the contract the platform's own. Raises VersionConflict when somebody else was faster."""
-    row = row or store.version_row(contract.platform, contract.version)
-    waiting = contract.model_copy(update={"status": "draft"})
-    row_revision = store.put_version(waiting, row.revision if row else ABSENT)
+def _save_in_place(
+    store: ContractStore,
+    contract: AttributionContract,
+    head: Stored | None,
+    cause: Cause,
+    retired: AttributionContract | None,
+) -> int:
+    """Make the contract the platform's own."""
+    row = store.version(contract.platform, contract.version)
     with transaction.atomic():
         _record(store, contract, head, cause)
-        revision = store.put_head(contract, head.revision if head else ABSENT)
-    with suppress(VersionConflict):  # a later save has written it already
-        store.put_version(contract, row_revision)
-    return Saved(Stored(contract, revision), store.served_by, created=head is None, changed=True)
+        return store.put_in_place(contract, head, row, retired)
+
+
+def _retired(old: AttributionContract, new: AttributionContract) -> AttributionContract:
+    update: dict[str, Any] = {"status": "retired", "updated_at": new.updated_at, "updated_by": new.updated_by}
+    return old.model_copy(update=update)
 
 
 def _record(store: ContractStore, contract: AttributionContract, before: Stored | None, cause: Cause) -> None:

@@ -1,10 +1,9 @@
 """Contracts in the tabular store: what applies at `attribution:contract:{platform}`, every version beside it.
 
-The row of the platform is the truth about what is active. A version's own row is written before, so whatever becomes active can
-be read for ever; what its row says of its status counts only while the platform's row does not say otherwise.
+A save writes the rows that it concerns in one atomic step, so a version's row always says what became of it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 from uuid import uuid4
@@ -17,7 +16,7 @@ from northstar.context import NO_SURFACE, RequestContext
 from northstar.errors import AlreadyExists, Conflict, NoRouteConfigured, VersionConflict
 from northstar.modes import SYSTEM_TENANT
 from routing.resolve import snapshot
-from storage.documents import ANY, Expect
+from storage.documents import ABSENT, ANY, Expect, Outcome, Put, Written
 from storage.guard import ServedBy
 from storage.kinds.tabular_store import Record, TabularStore
 from storage.opening import open_store
@@ -76,11 +75,7 @@ class ContractStore:
         return found
 
     def version(self, platform: str, version: str) -> Stored | None:
-        """Return one version of the platform's contract as it stands now. Raises DamagedContract."""
-        return _standing(self.version_row(platform, version), self.head(platform))
-
-    def version_row(self, platform: str, version: str) -> Stored | None:
-        """Return the row of a version as it is written. Raises DamagedContract."""
+        """Return one version of the platform's contract. Raises DamagedContract."""
         record = self._tables.get(TABLE, _version_name(platform, version))
         return None if record is None else Stored(_contract(record), record.version)
 
@@ -89,25 +84,41 @@ class ContractStore:
         prefix = f"{VERSIONS}{platform}:"
         bound = _version_name(platform, after) if after else None
         page = self._tables.list_by_prefix(TABLE, prefix, limit=limit, after=bound)
-        head = self.head(platform)
-        rows = [Stored(_contract(record), record.version) for record in page.records]
-        found = [one for one in (_standing(row, head) for row in rows) if one]
+        found = [Stored(_contract(record), record.version) for record in page.records]
         return found, found[-1].contract.version if page.next_after and found else None
 
-    def put_head(self, contract: AttributionContract, expect: Expect) -> int:
-        """Write the platform's row and return its version. Raises VersionConflict."""
-        return self._put(HEADS + contract.platform, contract, expect)
+    def put_beside(self, contract: AttributionContract, before: Stored | None) -> None:
+        """Write a version that is not in place, over the one that was read. Raises VersionConflict."""
+        self._write([self._version_put(contract, before.revision if before else ABSENT)])
 
-    def put_version(self, contract: AttributionContract, expect: Expect = ANY) -> int:
-        """Write a version's row and return the row's version. Raises VersionConflict."""
-        return self._put(_version_name(contract.platform, contract.version), contract, expect)
+    def put_in_place(
+        self,
+        contract: AttributionContract,
+        head: Stored | None,
+        before: Stored | None,
+        replaced: AttributionContract | None,
+    ) -> int:
+        """Write the platform's row, the version's own, and that of the version that it replaces: all or none.
 
-    def _put(self, key: str, contract: AttributionContract, expect: Expect) -> int:
+        `head` and `before` are the first two as they were read. Returns the version of the platform's row.
+        Raises VersionConflict.
+        """
+        place = Put(HEADS + contract.platform, row_of(contract), head.revision if head else ABSENT)
+        operations = [place, self._version_put(contract, before.revision if before else ABSENT)]
+        if replaced is not None:
+            operations.append(self._version_put(replaced, ANY))
+        written = self._write(operations)[0]
+        assert isinstance(written, Written)
+        return written.version
+
+    def _version_put(self, contract: AttributionContract, expect: Expect) -> Put:
+        return Put(_version_name(contract.platform, contract.version), row_of(contract), expect)
+
+    def _write(self, operations: Sequence[Put]) -> list[Outcome]:
         try:
-            record = self._tables.upsert(TABLE, key, row_of(contract), expect=expect, operation_id=uuid4().hex)
-        except AlreadyExists:
-            raise VersionConflict(f"{key} was written by somebody else meanwhile.") from None
-        return record.version
+            return self._tables.write(TABLE, operations, operation_id=uuid4().hex)
+        except (AlreadyExists, VersionConflict):
+            raise VersionConflict("Somebody else saved this contract meanwhile.") from None
 
     def _rows(self, prefix: str) -> Iterator[Record]:
         after: str | None = None
@@ -166,17 +177,6 @@ def _contract(record: Record) -> AttributionContract:
     if contract.rules.checksum() != contract.checksum:
         raise DamagedContract(f"The rules of the row {record.key} are not those that were saved.")
     return contract
-
-
-def _standing(row: Stored | None, head: Stored | None) -> Stored | None:
-    """Return a version with the status that it has now: the platform's row says which one is active."""
-    if row is None:
-        return None
-    if head is not None and head.contract.version == row.contract.version:
-        return Stored(head.contract, row.revision)
-    if row.contract.status == "active":
-        return Stored(row.contract.model_copy(update={"status": "retired"}), row.revision)
-    return row
 
 
 def _version_name(platform: str, version: str) -> str:

@@ -19,6 +19,8 @@ URL_CHARACTERS: Final = 16_384
 _OURS: Final = rf"(?:utm[_.-]?[a-z]|(?:{'|'.join(sorted({re.escape(name) for name in click_ids()}))})=)"
 _SEPARATOR: Final = re.compile(rf"&amp;|&|;(?={_OURS})|\?(?={_OURS})", re.IGNORECASE)
 _IN_FRAGMENT: Final = re.compile(rf"(?:^|[?&;/!])(?={_OURS})", re.IGNORECASE)
+_UNMARKED: Final = re.compile(rf"&(?:amp;)?(?={_OURS})", re.IGNORECASE)
+"""Where parameters begin in a URL that has no question mark."""
 _SUFFIX: Final = re.compile(r"[A-Za-z0-9_.%-]{1,100}=")
 _ESCAPED_BYTE: Final = re.compile("%[0-9A-Fa-f]{2}")
 _GLUE: Final = {"?": "second_question_mark", ";": "wrong_separator", "&amp;": "wrong_separator"}
@@ -64,6 +66,9 @@ def parse_url(url: str) -> ParsedUrl:
     if not mark and "://" not in base and _SUFFIX.match(base):
         base, query, query_at = "", base, 0
     reading = _Reading()
+    if not query and (begin := _UNMARKED.search(base)):
+        base, query, query_at = base[: begin.start()], base[begin.end() :], begin.end()
+        reading.told("wrong_separator", "url", begin.start(), begin[0], "?")
     reading.take(query, query_at)
     if fragment and (start := _IN_FRAGMENT.search(fragment)):
         reading.take_fragment(fragment[start.end() :], len(before) + 1 + start.end())
@@ -98,7 +103,7 @@ class _Reading:
             if parameter is None:
                 continue
             if code := _GLUE.get(segment.separator):
-                self._told(code, parameter.name, at + segment.separator_at, segment.separator)
+                self.told(code, parameter.name, at + segment.separator_at, segment.separator)
             self.parameters.append(parameter)
 
     def take_fragment(self, text: str, at: int) -> None:
@@ -106,11 +111,12 @@ class _Reading:
         before = len(self.parameters)
         self.take(text, at)
         for parameter in self.parameters[before:]:
-            self._told("utm_in_fragment", parameter.name, parameter.name_at, f"#…{parameter.name}")
+            self.told("utm_in_fragment", parameter.name, parameter.name_at, f"#…{parameter.name}")
 
-    def _told(self, code: str, field: str, at: int, got: str) -> None:
-        self.findings.append(found(code, field.lower(), at, got, rule_id="parse"))
-        self.rewrites.append(Rewrite(field.lower(), code, got, "&"))
+    def told(self, code: str, field: str, at: int, got: str, expected: str = "&") -> None:
+        """Tell of parameters that are joined wrongly."""
+        self.findings.append(found(code, field.lower(), at, got, expected, rule_id="parse"))
+        self.rewrites.append(Rewrite(field.lower(), code, got, expected))
 
     def _parameter(self, text: str, at: int) -> Parameter | None:
         """Return the parameter if it is one of ours; of the others only the separators were looked at."""
@@ -126,6 +132,8 @@ class _Reading:
             self.findings.append(found("invalid_utf8", name, bad_at, raw, "UTF-8", rule_id="parse"))
         if name in click_ids():  # byte for byte: a plus is a plus
             value, _ = _decoded(raw.replace("+", "%2B"))
+            if not raw:
+                self.findings.append(found("empty_value", name, value_at, raw, rule_id="parse"))
         elif (plus := raw.find("+")) >= 0:
             self.findings.append(
                 found("ambiguous_plus", name, value_at + plus, raw, raw.replace("+", "%20"), rule_id="parse")

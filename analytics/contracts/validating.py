@@ -113,6 +113,8 @@ class _Checking:
             own_host=self._parsed.host,
         )
         values = {**self.normalised, **{click.parameter: one.value for click, one in self.clicks.items()}}
+        untagged = not self.utm and any(map(self._contract.is_own, self.clicks))
+        self.findings += () if untagged else across.missing(self._contract, values, self.utm)
         self.findings += across.check(self._contract, values, self.utm, self.channel, self._macros_left())
         self.findings += clicks.check(self._contract, self.clicks, self.normalised, self.channel, self._phase)
         self._self_referral()

@@ -17,6 +17,7 @@ from northstar.context import NO_SURFACE, RequestContext
 from northstar.errors import FieldError, NorthstarError
 from northstar.instants import instant_text
 from northstar.rendering import dumps
+from storage.errors import ValueTooLarge
 from storage.kinds.analytics_rows import Row
 from storage.values import check_fields
 
@@ -134,6 +135,8 @@ class _Maker:
         if not is_plain(payload):
             try:
                 check_fields({"rows": [{"payload": payload}]})
+            except ValueTooLarge:  # it goes to the object store
+                pass
             except NorthstarError as error:
                 return self.refused(position, sent, own_id, (FieldError("payload", "not_storable", error.detail),))
         row = self._row(sent, own_id)

@@ -6,6 +6,7 @@ from typing import Any
 
 from analytics.contracts.findings import Finding, Severity
 from analytics.contracts.judging import Judge, Verdict
+from analytics.contracts.parameters import UTM_FIELDS
 from analytics.records.drafts import CONTEXT_FIELDS, Draft, Submission
 from analytics.records.quotas import refused_by_budgets
 from analytics.records.refusals import (
@@ -17,7 +18,6 @@ from analytics.records.refusals import (
     ContractViolation,
     Refusal,
 )
-from analytics.records.shapes import UTM_FIELDS
 from northstar.context import RequestContext
 from northstar.errors import FieldError, ModeMismatch, NorthstarError, StrategyLocked, TenantMismatch
 from routing.holding import held_ingest
@@ -118,6 +118,8 @@ def _apply(verdict: Verdict, draft: Draft) -> None:
         row["rewrites"] = [asdict(one) for one in verdict.rewrites]
     if verdict.click_ids is not None and "click_ids" in row:
         row["click_ids"] = dict(verdict.click_ids)
+    if verdict.landing_url is not None:
+        row["landing_url"] = verdict.landing_url
     if verdict.decision == "quarantine":
         draft.quarantined = True
     elif verdict.decision == "block":

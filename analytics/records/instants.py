@@ -1,11 +1,9 @@
 """When something happened: what the client's clock said, put right by what we know of that clock, or why it was not believed."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 from northstar.errors import FieldError
-from northstar.instants import instant_text
 
 SKEW_TOLERANCE: Final = timedelta(seconds=5)
 """Between sending and receiving: below it is the network, not the clock."""
@@ -16,8 +14,7 @@ FUTURE: Final = "future"
 TOO_EARLY: Final = "before_2000"
 
 
-@dataclass(frozen=True, slots=True)
-class Times:
+class Times(NamedTuple):
     """All times of a record. `corrected` is where it stands in time; the others are as they were told.
 
     `skew_ms` is how far the client's clock is behind ours, None where it did not say when it sent. `clamp` says why `corrected`
@@ -35,6 +32,8 @@ def parsed(text: str, field: str) -> datetime | FieldError:
     """Return an instant in UTC, or what is wrong with it."""
     try:
         moment = datetime.fromisoformat(text)
+        if moment.tzinfo is UTC:
+            return moment
         return moment.replace(tzinfo=UTC) if moment.utcoffset() is None else moment.astimezone(UTC)
     except (ValueError, OverflowError):
         return FieldError(
@@ -62,10 +61,12 @@ def times_of(timestamp: str | None, sent_at: str | None, received: datetime, rec
             clamp = TOO_EARLY
     except OverflowError:
         clamp = FUTURE
-    return Times(
-        instant_text(happened) if timestamp is not None else received_text,
-        None if sent is None else instant_text(sent),
-        received_text if clamp or timestamp is None else instant_text(corrected),
-        None if skew is None else skew // timedelta(milliseconds=1),
-        clamp,
-    )
+    told = received_text if timestamp is None else _text(happened)
+    settled = received_text if clamp else told if corrected is happened else _text(corrected)
+    skew_ms = None if skew is None else skew // timedelta(milliseconds=1)
+    return Times(told, None if sent is None else _text(sent), settled, skew_ms, clamp)
+
+
+def _text(moment: datetime) -> str:
+    """As `northstar.instants.instant_text`, of a time that is in UTC already."""
+    return moment.isoformat(timespec="microseconds")[:26] + "Z"

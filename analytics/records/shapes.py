@@ -8,17 +8,6 @@ from typing_extensions import TypedDict
 
 from northstar.errors import FieldError
 
-UTM_FIELDS: Final = (
-    "utm_source",
-    "utm_medium",
-    "utm_campaign",
-    "utm_content",
-    "utm_term",
-    "utm_id",
-    "utm_source_platform",
-    "utm_creative_format",
-    "utm_marketing_tactic",
-)
 ERRORS_KEPT: Final = 20
 GOT_CHARACTERS: Final = 200
 

@@ -84,6 +84,11 @@ def all_waiting() -> int:
     return sum(map(_count, _files()))
 
 
+def damaged() -> list[str]:
+    """The names of submissions that could not be read."""
+    return sorted(path.name for path in folder().glob(f"*/*/*/*{DAMAGED}"))
+
+
 def places_waiting() -> Iterator[tuple[Path, list[Path]]]:
     """The files of each scope, in the order in which they came."""
     groups: dict[Path, list[Path]] = {}
@@ -196,4 +201,4 @@ def _sync(place: Path) -> None:
         os.close(descriptor)
 
 
-__all__ = ["Spooled", "add", "all_waiting", "folder", "places_waiting", "taken", "waiting"]
+__all__ = ["Spooled", "add", "all_waiting", "damaged", "folder", "places_waiting", "taken", "waiting"]

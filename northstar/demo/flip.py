@@ -1,4 +1,4 @@
-"""Part four: the object route flips to another place, and the same call writes elsewhere."""
+"""Part five: the object route flips to another place, and the same call writes elsewhere."""
 
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ def point_objects_at(stage: Stage, place: Place, why: str) -> Answer:
 def flip_objects(stage: Stage, key: str) -> None:
     """Repeat one PUT before and after the flip; then look into both places, the trail and both event streams."""
     report = stage.report
-    report.part("4. A route flips")
+    report.part("5. A route flips")
     content = (stage.project / key).read_bytes()
     path = stage.object_path(key)
     earlier = stage.demo.need("PUT", path, body=content)

@@ -1,4 +1,4 @@
-"""The demo from curtain to curtain: prepare, serve, five parts, tidy up."""
+"""The demo from curtain to curtain: prepare, serve, six parts, tidy up."""
 
 import secrets
 import signal
@@ -18,6 +18,8 @@ from northstar.demo.events import tell_history
 from northstar.demo.files import keep_files
 from northstar.demo.flip import flip_objects, point_objects_at
 from northstar.demo.handing_out import hand_out
+from northstar.demo.memory import remember
+from northstar.demo.outputs import delete_outputs, read_output, store_output
 from northstar.demo.places import FIRST, SECOND, Place, folder, prefix
 from northstar.demo.refusals import try_what_is_forbidden
 from northstar.demo.report import Report
@@ -98,13 +100,17 @@ def _perform(stage: Stage, *, keep: bool) -> None:
     hand_out(stage, files[0])
     tell_history(stage)
     keep_dependencies(stage)
+    output = store_output(stage, files[0])
     flip_objects(stage, files[0])
+    read_output(stage, output)
     try_what_is_forbidden(stage, files[0])
+    remember(stage)
     if not keep:
         _tidy_up(stage)
 
 
 def _tidy_up(stage: Stage) -> None:
+    delete_outputs(stage)
     _delete_objects(stage)
     point_objects_at(stage, stage.first, "The demo is over.")
     _delete_objects(stage)

@@ -1,4 +1,4 @@
-"""Part five: what must be refused, with the exact error."""
+"""Part six: what must be refused, with the exact error."""
 
 from northstar.demo.client import Answer, Client
 from northstar.demo.stage import API, EMPTY_ENV, OTHER_TENANT, Stage
@@ -7,7 +7,7 @@ from northstar.demo.stage import API, EMPTY_ENV, OTHER_TENANT, Stage
 def try_what_is_forbidden(stage: Stage, key: str) -> None:
     """Ask for what no client may have. Nothing here writes anything."""
     report = stage.report
-    report.part("5. What is refused")
+    report.part("6. What is refused")
     path = stage.object_path(key)
     _check_other_tenant(stage, path)
     listing = f"{API}/storage/objects"

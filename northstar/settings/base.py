@@ -24,16 +24,20 @@ NORTHSTAR_SECRETS_DIR: Path = Path(env.str("NORTHSTAR_SECRETS_DIR", default="") 
 """The folder that a `file:` secret reference reads from."""
 NORTHSTAR_SNAPSHOT_POLL_SECONDS: float = env.float("NORTHSTAR_SNAPSHOT_POLL_SECONDS", default=0.25)
 """How old a process's view of the routes may grow before it asks the database for the revision."""
+NORTHSTAR_RULES_POLL_SECONDS: float = env.float("NORTHSTAR_RULES_POLL_SECONDS", default=0.5)
+"""How old a process's view of a tenant's rules may grow before it asks the store for the revision."""
+NORTHSTAR_RULES_STALE_SECONDS: float = env.float("NORTHSTAR_RULES_STALE_SECONDS", default=900.0)
+"""With the store of the rules away: how long what was known last is answered, marked as stale; 0 refuses at once."""
 NORTHSTAR_PROBE_SECONDS: float = env.float("NORTHSTAR_PROBE_SECONDS", default=300.0)
 """Between probes of a route that works; 0 leaves them to the command `probe_routes`."""
 NORTHSTAR_REPORT_SECONDS: float = env.float("NORTHSTAR_REPORT_SECONDS", default=15.0)
 """Between the times that a process keeps what it counted, and says which routes it knows. A crash loses at most this much."""
+NORTHSTAR_BUDGET_SWEEP_SECONDS: float = env.float("NORTHSTAR_BUDGET_SWEEP_SECONDS", default=60.0)
+"""Between sweeps of budgets: what was held too long is given back, alerts are delivered. 0 leaves them to `budget sweep`."""
 NORTHSTAR_SPOOL_SECONDS: float = env.float("NORTHSTAR_SPOOL_SECONDS", default=5.0)
 """Between the times that a process tries to carry out what waits in the spool of its machine."""
 NORTHSTAR_SPOOL_BYTES: int = env.int("NORTHSTAR_SPOOL_BYTES", default=1024 * 1024 * 1024)
 """How much may wait there. What comes beyond is refused, so that its sender keeps it."""
-NORTHSTAR_BUDGET_SWEEP_SECONDS: float = env.float("NORTHSTAR_BUDGET_SWEEP_SECONDS", default=60.0)
-"""Between sweeps of budgets: what was held too long is given back, alerts are delivered. 0 leaves them to `budget sweep`."""
 NORTHSTAR_PRICES_FILE: str = env.str("NORTHSTAR_PRICES_FILE", default="")
 """A price table to use instead of the one that Northstar ships."""
 NORTHSTAR_WEB_THREADS: int = env.int("NORTHSTAR_WEB_THREADS", default=32)
@@ -159,9 +163,27 @@ def shared_cache(address: str) -> dict[str, Any]:
     return {"BACKEND": "django_redis.cache.RedisCache", "LOCATION": address, "OPTIONS": {"IGNORE_EXCEPTIONS": True}}
 
 
+def rules_cache(address: str) -> dict[str, Any]:
+    """Return the settings of the cache of rules: its failures are told, nobody waits long for it, and nothing is unpickled."""
+    if not address:
+        return {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "rules"}
+    options = {
+        "SERIALIZER": "rules.cache.Plain",
+        "IGNORE_EXCEPTIONS": False,
+        "SOCKET_CONNECT_TIMEOUT": 0.5,
+        "SOCKET_TIMEOUT": 0.5,
+    }
+    return {
+        "BACKEND": "django_redis.cache.RedisCache",
+        "LOCATION": address,
+        "KEY_PREFIX": "northstar-rules",
+        "OPTIONS": options,
+    }
+
+
 DJANGO_REDIS_LOG_IGNORED_EXCEPTIONS = True
 REDIS_URL: str = env.str("REDIS_URL", default="")
-CACHES = {"default": shared_cache(REDIS_URL)}
+CACHES = {"default": shared_cache(REDIS_URL), "rules": rules_cache(REDIS_URL)}
 
 # The API -----------------------------------------------------------------------------------------------------------------
 

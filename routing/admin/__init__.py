@@ -1,7 +1,7 @@
 """The back office's pages. Whatever they change goes through `routing.changes`, as the API does."""
 
 from routing.admin import accounts, aliases, audit, keys, locks, outbox, routes, tenants
-from routing.admin.stores import metrics, streams, tables
+from routing.admin.stores import memory, metrics, streams, tables
 
 __all__ = [
     "accounts",
@@ -9,6 +9,7 @@ __all__ = [
     "audit",
     "keys",
     "locks",
+    "memory",
     "metrics",
     "outbox",
     "routes",

@@ -2,4 +2,6 @@
 
 from django.urls import URLPattern
 
-urlpatterns: list[URLPattern] = []
+from rules.api import publishing, reading, records
+
+urlpatterns: list[URLPattern] = [*reading.urlpatterns, *publishing.urlpatterns, *records.urlpatterns]

@@ -1,8 +1,7 @@
 """The earlier engines' addresses for objects, mapped onto the same code. They stand at the root of the site."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from tempfile import TemporaryFile
-from typing import IO, Any, ClassVar, Literal
+from collections.abc import Mapping
+from typing import ClassVar, Literal
 
 from django.http import StreamingHttpResponse
 from django.http.response import HttpResponseBase
@@ -14,8 +13,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from northstar.headers import Headers
-from northstar.idempotency import IdempotentPost
-from northstar.inputs import CHUNK_BYTES, PageSize
+from northstar.inputs import PageSize
+from storage.api.kept_body import KeptBody
 from storage.api.object_answers import Base64Content, ObjectItem, ObjectOut, bytes_answer, item_answer, version_headers
 from storage.api.objects import WRITE_CONDITIONS, ListQuery, ObjectsBase
 from storage.api.presigned import PresignIn, PresignOut, PresignPost, RegisterIn, RegisterPost
@@ -63,10 +62,8 @@ class EarlierListQuery(BaseModel):
     cursor: str | None = None
 
 
-class NexusPutView(IdempotentPost, ObjectsBase):
+class NexusPutView(KeptBody, ObjectsBase):
     """`POST /nexus/raw/put`: the key in `X-Key`, the bytes as the body."""
-
-    _kept: IO[bytes] | None = None
 
     scopes: ClassVar[dict[str, str]] = {"POST": "data:write"}
     conditions: ClassVar[Mapping[str, frozenset[str]]] = {"POST": WRITE_CONDITIONS}
@@ -84,27 +81,6 @@ class NexusPutView(IdempotentPost, ObjectsBase):
             raise InvalidKey("The header X-Key is missing.", fix="Name the object in X-Key.")
         info, _ = self.stored(key)
         return Response({"uri": info.uri}, headers=version_headers(info))
-
-    def body_again(self) -> Iterable[bytes]:
-        """Under an Idempotency-Key the body is kept in a file: it decides whether this is the same request, at any size."""
-        self._kept = kept = TemporaryFile()  # noqa: SIM115 - closed with the answer
-        for piece in super().chunks():
-            kept.write(piece)
-            yield piece
-        kept.seek(0)
-
-    def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
-        if self._kept is not None:
-            self._kept.close()
-        return super().finalize_response(request, response, *args, **kwargs)
-
-    def chunks(self) -> Iterator[bytes]:
-        """Yield the body, from the file where it was kept."""
-        if self._kept is None:
-            yield from super().chunks()
-            return
-        while piece := self._kept.read(CHUNK_BYTES):
-            yield piece
 
 
 class NexusGetView(ObjectsBase):

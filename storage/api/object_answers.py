@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, Final
 
-from django.http import HttpResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.http import content_disposition_header, http_date
 from pydantic import BaseModel
@@ -89,7 +89,7 @@ def described(info: BlobInfo) -> dict[str, str]:
     }
 
 
-def bytes_answer(request: Request, blob: Blob, *, is_part: bool) -> HttpResponseBase:
+def bytes_answer(request: Request | HttpRequest, blob: Blob, *, is_part: bool) -> HttpResponseBase:
     """Answer 200, 206, 304 or 416 with the open object, and close what is not sent. Raises VersionConflict (412)."""
     info, span = blob.info, blob.span
     try:
@@ -115,7 +115,7 @@ def not_modified(info: BlobInfo) -> HttpResponse:
     return HttpResponse(status=304, headers={**version_headers(info), "Cache-Control": "private, no-cache"})
 
 
-def _beyond_the_end(request: Request, info: BlobInfo) -> HttpResponse:
+def _beyond_the_end(request: Request | HttpRequest, info: BlobInfo) -> HttpResponse:
     error = RangeNotSatisfiable(
         f"The range lies outside the object {info.key!a}, which has {info.size} bytes.",
         fix="Ask for less, or leave Range out.",

@@ -8,12 +8,13 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from northstar.api import IF_MATCH, IF_NONE_MATCH, create_only, expected_version, page
+from northstar.api import IF_MATCH, IF_NONE_MATCH, expected_version, page
 from northstar.errors import AlreadyExists, NotFound, VersionConflict
 from northstar.idempotency import IdempotentPost
 from northstar.inputs import PAGE_SIZE
 from storage.api import addresses  # noqa: F401 - registers the converter <key:…>
 from storage.api.base import DataView
+from storage.api.expectations import document_expectation
 from storage.api.table_bodies import (
     BatchIn,
     BatchOut,
@@ -27,7 +28,7 @@ from storage.api.table_bodies import (
     record_answer,
 )
 from storage.cursors import seal, unseal
-from storage.documents import ABSENT, ANY, Expect, Expectation
+from storage.documents import ABSENT, ANY
 from storage.kinds.tabular_store import Record, TabularStore
 
 BATCH_JSON_BYTES: Final = 5 * 1024 * 1024
@@ -65,7 +66,7 @@ class RecordView(DataView):
     )
     def put(self, request: Request, table: str, key: str) -> Response:
         """Replace the whole record, or create it. `If-Match` and `If-None-Match: *` make it conditional."""
-        expect = _expectation(request)
+        expect = document_expectation(request)
         tables = self.open("tabular_store")
         try:
             record = tables.upsert(table, key, self.body(RecordIn).data, expect=expect)
@@ -157,13 +158,6 @@ class BatchView(IdempotentPost, DataView):
 def answer(record: Record, status: Literal[200, 201] = 200) -> Response:
     """Answer with a record and its ETag."""
     return Response(record_answer(record), status=status, headers={"ETag": f'"{record.version}"'})
-
-
-def _expectation(request: Request) -> Expect:
-    if create_only(request):
-        return Expectation.ABSENT
-    version = expected_version(request)
-    return Expectation.ANY if version is None else version
 
 
 def _binding(tables: TabularStore, table: str, prefix: str) -> tuple[str, ...]:

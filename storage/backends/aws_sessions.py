@@ -50,6 +50,19 @@ class Sessions:
                 session, keys = _with_role(session, keys, config), {}
             return _client(session, service, config, config.endpoint, **keys)
 
+    def resource(self, service: str, config: AwsAccess) -> Any:
+        """Build boto3's resource, over a session of its own. Raises as `client`."""
+        import boto3  # noqa: PLC0415 - at first use
+
+        with self._lock:
+            keys = _keys(config)
+            session = _new_session(own_keys=bool(keys))
+            if config.role_arn:
+                session, keys = _with_role(session, keys, config), {}
+            settings = _settings(service, endpoint=config.endpoint)
+            place = {"region_name": config.region, "endpoint_url": config.endpoint}
+            return boto3.Session(botocore_session=session).resource(service, **place, config=settings, **keys)
+
     def credentials(self, config: AwsAccess) -> Any:
         """Return the SDK's credentials of a route, which renew themselves where they end; None where there are none.
 
@@ -89,9 +102,14 @@ def _keys(config: AwsAccess) -> dict[str, str]:
 
 
 def _client(session: Any, service: str, config: AwsAccess, endpoint: str | None, **keys: str) -> Any:
+    settings = _settings(service, endpoint=endpoint)
+    return session.create_client(service, region_name=config.region, endpoint_url=endpoint, config=settings, **keys)
+
+
+def _settings(service: str, *, endpoint: str | None) -> Any:
     from botocore.config import Config  # noqa: PLC0415 - at first use
 
-    settings = Config(
+    return Config(
         account_id_endpoint_mode="disabled",
         connect_timeout=CONNECT_SECONDS,
         defaults_mode="legacy",
@@ -108,7 +126,6 @@ def _client(session: Any, service: str, config: AwsAccess, endpoint: str | None,
         use_fips_endpoint=False,
         user_agent_extra="northstar",
     )
-    return session.create_client(service, region_name=config.region, endpoint_url=endpoint, config=settings, **keys)
 
 
 def _with_role(session: Any, keys: dict[str, str], config: AwsAccess) -> Any:

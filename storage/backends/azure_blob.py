@@ -43,6 +43,7 @@ from storage.blobs import (
     Swept,
 )
 from storage.errors import AlreadyExists, VersionConflict
+from storage.files import ScopeFiles
 from storage.keys import Scope
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ class AzureBlobs:
     """195 GiB: 50,000 blocks of one part's size, so that memory stays small. A SAS pins neither type nor size."""
 
     def __init__(self, config: AzureBlobConfig, *, mode: str, epoch: int) -> None:  # noqa: ARG002 - every mode may
+        self._config = config
         self._layout = Layout(config.prefix)
         self._connection = Connection(config)
         self._store = Store(self._connection, config, epoch=epoch)
@@ -162,6 +164,12 @@ class AzureBlobs:
 
     def close(self) -> None:
         self._connection.close()
+
+    def files(self, scope: Scope) -> ScopeFiles:
+        """Return the scope's files, by django-storages."""
+        from storage.backends.django_azure import azure_files  # noqa: PLC0415 - it imports the SDK
+
+        return azure_files(self._connection.shared_container, self._config, self._layout.home(scope))
 
     def native(self) -> "ContainerClient":
         """Return the SDK's own client of the container; what is done with it bypasses every promise made here."""

@@ -22,7 +22,7 @@ from storage.backends.azure_blob_names import quoted
 from storage.backends.azure_identity import entra_credential
 from storage.backends.azure_transport import new_transport
 from storage.backends.forks import renew_after_fork
-from storage.backends.service import READ_SECONDS
+from storage.backends.service import CONNECT_SECONDS, READ_SECONDS
 from storage.blobs import CHUNK_BYTES
 from storage.errors import BackendUnavailable
 
@@ -67,13 +67,14 @@ class Connection:
         self._config = config
         self._closed = False
         self._client: Client | None = None
+        self._container: ContainerClient | None = None
         self.after_fork()
         renew_after_fork(self)
 
     def after_fork(self) -> None:
         """Leave the parent's client alone: closing its connections here would end them there."""
         self._building = threading.Lock()
-        self._inherited, self._client = self._client, None
+        self._inherited, self._client, self._container = (self._client, self._container), None, None
 
     def client(self) -> Client:
         """Return the client. Raises BackendUnavailable once the connection is closed, InvalidConfig or ForbiddenEndpoint."""
@@ -121,23 +122,40 @@ class Connection:
         asked = "&".join(f"{key}={quote(value, safe='')}" for key, value in (query or {}).items())
         return f"{path}?{asked}" if asked else path
 
+    def shared_container(self) -> "ContainerClient":
+        """Return the SDK's own client of the container, which sends nothing twice, for what is built on the SDK."""
+        client = self.client()
+        with self._building:
+            self._refuse_closed()
+            if self._container is None:
+                self._container = self._container_client(
+                    client, retry_total=0, connection_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS
+                )
+            return self._container
+
     def container(self) -> "ContainerClient":
         """Return the SDK's own client of the container, with its defaults: an escape hatch, which the driver never uses."""
+        return self._container_client(self.client())
+
+    def _container_client(self, client: Client, **options: Any) -> "ContainerClient":
         from azure.storage.blob import ContainerClient
 
-        client = self.client()
         account = client.account
         credential: Any = client.credential or account.sas_token
         if account.key is not None:
             credential = {"account_name": account.name, "account_key": account.key}
-        return ContainerClient(account.endpoint, self._config.container, credential=credential, api_version=VERSION)
+        container = self._config.container
+        return ContainerClient(account.endpoint, container, credential=credential, api_version=VERSION, **options)
 
     def close(self) -> None:
         """Close all sockets; a second call is harmless."""
         with self._building:
             self._closed, client, self._client = True, self._client, None
+            container, self._container = self._container, None
         if client is not None:
             client.pipeline.__exit__()
+        if container is not None:
+            container.close()
 
     def _opened(self) -> Client:
         with self._building:

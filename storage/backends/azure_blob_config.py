@@ -47,6 +47,7 @@ class AzureBlobConfig(BackendConfig):
     """Where objects lie, and who asks. Without a secret the platform's own identity is used."""
 
     location_fields: ClassVar[frozenset[str]] = frozenset({"account", "container", "endpoint", "prefix"})
+    shelf_fields: ClassVar[frozenset[str]] = frozenset({"container", "prefix"})
 
     account: Annotated[
         str,

@@ -66,7 +66,14 @@ class CosmosDocuments:
     limits: ClassVar[Limits] = Limits(atomic_operations=99)
     """A transactional batch has 100 operations, and one of them remembers the answer."""
 
-    def __init__(self, config: CosmosConfig, *, mode: str, epoch: int) -> None:
+    def __init__(
+        self,
+        config: CosmosConfig,
+        *,
+        mode: str,
+        epoch: int,
+        collections: Sequence[str] = (),  # noqa: ARG002 - all lie in one place here
+    ) -> None:
         """Take the settings; nothing is opened yet. Raises InvalidConfig for stale reads outside lab."""
         refuse_stale_reads(config, mode)
         self._config = config

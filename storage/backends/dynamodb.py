@@ -1,4 +1,4 @@
-"""Documents in Amazon DynamoDB: one table per route, one item per document, one native call per operation wherever it allows.
+"""Documents in Amazon DynamoDB: a table per route or collection, an item per document, one native call per operation if possible.
 
 Reads are strongly consistent. Writes hold their conditions in the call itself; several at once, and those with a caller's
 operation id, are transactions.
@@ -16,6 +16,7 @@ from storage.backends.dynamodb_items import document_in, key_of, partition_name
 from storage.backends.dynamodb_scan import Range, scan
 from storage.backends.dynamodb_service import TRANSACTION_BYTES, DynamoDBService
 from storage.backends.dynamodb_table import prepare_table
+from storage.backends.dynamodb_tables import Tables
 from storage.backends.dynamodb_writes import NativeWrites
 from storage.backends.service import Place
 from storage.backends.versions import Versions
@@ -50,27 +51,30 @@ class DynamoDBDocuments:
     )
     """Keys: of a sort key. Atomic writes: a transaction has 100 items, one of them the answer to an operation id."""
 
-    def __init__(self, config: DynamoDBConfig, *, mode: str, epoch: int) -> None:  # noqa: ARG002 - all drivers are built so
+    def __init__(self, config: DynamoDBConfig, *, mode: str, epoch: int, collections: Sequence[str] = ()) -> None:  # noqa: ARG002 - all drivers are built so
         """Take the settings; nothing is opened yet. Every mode may use DynamoDB."""
         self._config = config
-        self._table = config.table_name
+        self._tables = Tables(config, collections)
         self._connection = Connection(config)
-        self._service = DynamoDBService(self._connection, self._table)
+        self._service = DynamoDBService(self._connection, self._tables)
         self._writes = CompareAndSet(self._service, epoch=epoch)
         versions = Versions()
         self._native = NativeWrites(
-            self._connection, self._table, self._writes, self._service.precedence, versions, epoch=epoch
+            self._connection, self._tables, self._writes, self._service.precedence, versions, epoch=epoch
         )
-        self._bulk = dynamodb_bulk.Tools(self._connection, self._table, self._native, self._writes, versions, epoch)
+        self._bulk = dynamodb_bulk.Tools(self._connection, self._tables, self._native, self._writes, versions, epoch)
 
     def get(self, ref: Ref) -> Document | None:
         key = key_of(partition_name(ref.collection, ref.partition), ref.key)
-        answer = self._connection.send("get_item", TableName=self._table, Key=key, ConsistentRead=True)
+        table = self._tables.of(ref.collection)
+        answer = self._connection.send("get_item", TableName=table, Key=key, ConsistentRead=True)
         return document_in(ref, answer.get("Item"), datetime.now(UTC))
 
     def get_many(self, refs: Sequence[Ref]) -> list[Document | None]:
-        names = [(partition_name(ref.collection, ref.partition), ref.key) for ref in refs]
-        found = self._service.items(key_of(*name) for name in dict.fromkeys(names))
+        names = [
+            (self._tables.of(ref.collection), partition_name(ref.collection, ref.partition), ref.key) for ref in refs
+        ]
+        found = self._service.items((table, key_of(*name)) for table, *name in dict.fromkeys(names))
         now = datetime.now(UTC)
         return [document_in(ref, found.get(name), now) for ref, name in zip(refs, names, strict=True)]
 
@@ -129,7 +133,9 @@ class DynamoDBDocuments:
             after = max((bound for bound in (after, cursor) if bound is not None), default=None)
         keys = Range(prefix, after, before)
         most = min(limit, self.limits.page_documents)
-        return scan(self._connection, self._table, collection, partition, keys, limit=most, reverse=reverse)
+        return scan(
+            self._connection, self._tables.of(collection), collection, partition, keys, limit=most, reverse=reverse
+        )
 
     def write(
         self, collection: str, partition: Partition, operations: Sequence[Operation], *, operation_id: str = ""
@@ -140,12 +146,15 @@ class DynamoDBDocuments:
         return dynamodb_bulk.put_many(self._bulk, documents)
 
     def prepare(self) -> None:
-        """Create the table where it is missing, and turn on what it needs. Raises as `prepare_table`."""
-        prepare_table(self._connection, self._config)
+        """Create each table that is missing, and turn on what it needs. Raises as `prepare_table`."""
+        for name in self._tables.names:
+            prepare_table(self._connection, self._config, name)
 
     def ping(self) -> None:
         """Return when the table answers a read, the cheapest there is: it needs no permission that `get` does not need."""
-        self._connection.send("get_item", TableName=self._table, Key=key_of("%ping", "%ping"), ConsistentRead=True)
+        self._connection.send(
+            "get_item", TableName=self._tables.first, Key=key_of("%ping", "%ping"), ConsistentRead=True
+        )
 
     def native(self) -> Any:
         """Return the SDK's client of DynamoDB, for diagnostics: what it does is neither scoped nor translated."""

@@ -17,6 +17,7 @@ from storage.backends.compare_and_set import UNAVAILABLE_ATTEMPTS, CompareAndSet
 from storage.backends.dynamodb_client import Connection
 from storage.backends.dynamodb_items import Item, item_of, partition_name
 from storage.backends.dynamodb_service import pause_within
+from storage.backends.dynamodb_tables import Tables
 from storage.backends.dynamodb_writes import NativeWrites
 from storage.backends.service import WRITE_SECONDS, Outrun, Place, Stored, Unanswered
 from storage.backends.versions import Versions
@@ -38,7 +39,7 @@ class Tools:
     """What all bulks of a driver share."""
 
     connection: Connection
-    table_name: str
+    tables: Tables
     native: NativeWrites
     writes: CompareAndSet
     versions: Versions
@@ -151,9 +152,11 @@ class _Bulk:
         now = datetime.now(UTC)
         written = {position: Written(self._tools.versions.next(now), now) for position in positions}
         items = {position: self._item(position, written[position], operation_id) for position in positions}
-        requests = [{"PutRequest": {"Item": item}} for item in items.values()]
+        requests: dict[str, list[Any]] = {}
+        for position, item in items.items():
+            requests.setdefault(self._table(position), []).append({"PutRequest": {"Item": item}})
         try:
-            answer = self._tools.connection.send("batch_write_item", RequestItems={self._tools.table_name: requests})
+            answer = self._tools.connection.send("batch_write_item", RequestItems=requests)
         except Unanswered:
             raise
         except (Outrun, Throttled):  # Outrun: a transaction is changing one of them
@@ -164,8 +167,8 @@ class _Bulk:
                 raise
             return list(positions)
         self._unreached = 0
-        left_over = {_name(one["PutRequest"]["Item"]) for one in self._unprocessed(answer)}
-        left = [position for position, item in items.items() if _name(item) in left_over]
+        left_over = _unprocessed(answer)
+        left = [position for position, item in items.items() if (self._table(position), *_name(item)) in left_over]
         self.outcomes |= {position: written[position] for position in positions if position not in left}
         return left
 
@@ -181,8 +184,8 @@ class _Bulk:
         ref = document.ref
         return Place(ref.collection, ref.partition), Put(ref.key, document.fields, document.expect, document.expires_at)
 
-    def _unprocessed(self, answer: Mapping[str, Any]) -> Sequence[Any]:
-        return answer.get("UnprocessedItems", {}).get(self._tools.table_name, ())  # type: ignore[no-any-return]
+    def _table(self, position: int) -> str:
+        return self._tools.tables.of(self._documents[position].ref.collection)
 
     def _finish(self, positions: Sequence[int], operation_id: str, started: datetime) -> None:
         """Find out for each document of an unanswered batch whether it was written, and write it if it was not."""
@@ -205,6 +208,11 @@ class _Bulk:
             return error
         assert isinstance(written, Written)
         return written
+
+
+def _unprocessed(answer: Mapping[str, Any]) -> set[tuple[str, str, str]]:
+    left = answer.get("UnprocessedItems", {})
+    return {(table, *_name(one["PutRequest"]["Item"])) for table, some in left.items() for one in some}
 
 
 def _name(item: Item) -> tuple[str, str]:

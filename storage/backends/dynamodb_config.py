@@ -30,7 +30,9 @@ class DynamoDBConfig(BackendConfig):
     environment says. The region and the address come from here alone.
     """
 
-    location_fields: ClassVar[frozenset[str]] = frozenset({"endpoint", "region", "table_name"})
+    location_fields: ClassVar[frozenset[str]] = frozenset(
+        {"endpoint", "region", "table_name", "table_per_collection", "table_suffix"}
+    )
 
     region: Region
     table_name: Annotated[
@@ -41,6 +43,22 @@ class DynamoDBConfig(BackendConfig):
             description="Holds all of the route's documents. Created by `routes prepare` where it is missing.",
         ),
     ] = "northstar"
+    table_per_collection: Annotated[
+        bool,
+        Field(
+            title="A table per collection",
+            description="For a kind that keeps several collections, such as rules: a table of its own for each, "
+            "by its name, instead of the one table above.",
+        ),
+    ] = False
+    table_suffix: Annotated[
+        str,
+        Field(
+            title="Suffix of these tables",
+            pattern=r"^[A-Za-z0-9_.-]{0,100}$",
+            description="Ends the name of each, such as -test.",
+        ),
+    ] = ""
     access_key_id: AccessKeyId = None
     secret_access_key: SecretAccessKey = None
     session_token: SessionToken = None
@@ -72,6 +90,8 @@ class DynamoDBConfig(BackendConfig):
     @model_validator(mode="after")
     def _check_together(self) -> "DynamoDBConfig":
         check_access(self)
+        if self.table_suffix and not self.table_per_collection:
+            raise ValueError("table_suffix goes with table_per_collection")
         if {self.read_units is None, self.write_units is None} != {self.billing_mode != PROVISIONED}:
             raise ValueError("read_units and write_units go with billing_mode PROVISIONED, both, and only with it")
         return self

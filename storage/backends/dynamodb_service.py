@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ from storage.backends.dynamodb_items import (
     stored_in,
 )
 from storage.backends.dynamodb_precedence import Precedence
+from storage.backends.dynamodb_tables import Tables
 from storage.backends.dynamodb_values import size
 from storage.backends.service import WRITE_SECONDS, Change, Memory, Outrun, Place, Stored
 from storage.errors import Throttled, ValueTooLarge
@@ -36,47 +37,53 @@ _SAME_VERSION: Final = "version = :before"
 _NO_MEMORY: Final = "attribute_not_exists(expires) OR expires <= :now"
 _LONGEST_PAUSE_SECONDS: Final = 0.5
 
+Name = tuple[str, str, str]
+"""Of an item: its table, partition and key."""
+
 
 class DynamoDBService:
-    """Implements `Service` over one table."""
+    """Implements `Service` over the tables of one route."""
 
     commit_time_is_version = False
 
-    def __init__(self, connection: Connection, table_name: str) -> None:
+    def __init__(self, connection: Connection, tables: Tables) -> None:
         self._connection = connection
-        self._table = table_name
+        self._tables = tables
         self.precedence = Precedence()
 
     def load(
         self, place: Place, keys: Sequence[str], operation_ids: Sequence[str]
     ) -> tuple[dict[str, Stored], dict[str, Memory]]:
         """As the seam says: memories and documents in one snapshot, or memories last, so that none is missed that is seen."""
-        partition = partition_name(*place)
+        partition, table = partition_name(*place), self._tables.of(place.collection)
         documents = {key: key_of(partition, key) for key in keys}
         memories = {operation_id: memory_key_of(partition, operation_id) for operation_id in operation_ids}
         if memories and len(documents) <= SNAPSHOT_KEYS:
-            found = self._snapshot([*documents.values(), *memories.values()])
+            found = self._snapshot(table, [*documents.values(), *memories.values()])
         else:
-            found = self.items(documents.values()) | self.items(memories.values())
+            found = self.items((table, key) for key in documents.values())
+            found |= self.items((table, key) for key in memories.values())
         now = datetime.now(UTC)
-        stored = {key: stored_in(found[name]) for key, one in documents.items() if (name := _name(one)) in found}
-        known = (memory_in(found[name], one, now) for one, key in memories.items() if (name := _name(key)) in found)
+        stored = {key: stored_in(found[at]) for key, one in documents.items() if (at := (table, *_name(one))) in found}
+        known = (
+            memory_in(found[at], one, now) for one, key in memories.items() if (at := (table, *_name(key))) in found
+        )
         return stored, {memory.operation_id: memory for memory in known if memory}
 
     def commit(self, place: Place, changes: Sequence[Change], memories: Sequence[Memory]) -> list[Stored]:
         """As the seam says."""
         keys = [change.key for change in changes]
         try:
-            self._commit(partition_name(*place), changes, memories)
+            self._commit(self._tables.of(place.collection), partition_name(*place), changes, memories)
         except Outrun:
             self.precedence.ask(place, keys)
             raise
         self.precedence.done(place, keys)
         return [change.after for change in changes]
 
-    def _commit(self, partition: str, changes: Sequence[Change], memories: Sequence[Memory]) -> None:
-        puts = [self._put(partition, change) for change in changes]
-        puts += [self._remember(partition, memory) for memory in memories]
+    def _commit(self, table: str, partition: str, changes: Sequence[Change], memories: Sequence[Memory]) -> None:
+        puts = [_put(table, partition, change) for change in changes]
+        puts += [_remember(table, partition, memory) for memory in memories]
         if len(puts) > 1:
             self._transact(puts, changes)
             return
@@ -85,28 +92,29 @@ class DynamoDBService:
         except ConditionFailed:
             raise Outrun from None
 
-    def items(self, keys: Iterable[Item]) -> dict[tuple[str, str], Item]:
-        """Read the items of these different keys, strongly consistent; missing ones are left out. Raises as reads do."""
+    def items(self, keys: Iterable[tuple[str, Item]]) -> dict[Name, Item]:
+        """Read the items of these different keys of tables, strongly consistent; missing ones are left out.
+
+        Raises as reads do.
+        """
         left = list(keys)
-        found: dict[tuple[str, str], Item] = {}
+        found: dict[Name, Item] = {}
         deadline, idle = time.monotonic() + WRITE_SECONDS, 0
         while left:
             asked, left = left[:BATCH_KEYS], left[BATCH_KEYS:]
-            answer = self._connection.send(
-                "batch_get_item", RequestItems={self._table: {"Keys": asked, "ConsistentRead": True}}
-            )
-            items = answer["Responses"].get(self._table, [])
-            found |= {_name(item): item for item in items}
-            unprocessed = answer.get("UnprocessedKeys", {}).get(self._table, {}).get("Keys", [])
+            answer = self._connection.send("batch_get_item", RequestItems=_by_table(asked))
+            items = {(table, *_name(item)): item for table, some in answer["Responses"].items() for item in some}
+            found |= items
+            unprocessed = _unprocessed(answer)
             left += unprocessed
             deadline, idle = (time.monotonic() + WRITE_SECONDS, 0) if items or not unprocessed else (deadline, idle + 1)
             if idle:
                 pause_within(deadline, idle)
         return found
 
-    def _snapshot(self, keys: Sequence[Item]) -> dict[tuple[str, str], Item]:
+    def _snapshot(self, table: str, keys: Sequence[Item]) -> dict[Name, Item]:
         """Read items as they are at one moment. Raises as reads do, also while somebody else keeps writing them."""
-        gets = [{"Get": {"TableName": self._table, "Key": key}} for key in keys]
+        gets = [{"Get": {"TableName": table, "Key": key}} for key in keys]
         deadline, times = time.monotonic() + WRITE_SECONDS, 0
         while True:
             try:
@@ -115,7 +123,7 @@ class DynamoDBService:
                 times += 1
                 pause_within(deadline, times)
                 continue
-            return {_name(one["Item"]): one["Item"] for one in answer["Responses"] if "Item" in one}
+            return {(table, *_name(one["Item"])): one["Item"] for one in answer["Responses"] if "Item" in one}
 
     def _transact(self, puts: Sequence[dict[str, Any]], changes: Sequence[Change]) -> None:
         try:
@@ -129,20 +137,34 @@ class DynamoDBService:
                 ) from None
             raise
 
-    def _put(self, partition: str, change: Change) -> dict[str, Any]:
-        put: dict[str, Any] = {"TableName": self._table, "Item": item_of(partition, change.key, change.after)}
-        if change.before is None:
-            return put | {"ConditionExpression": _NOTHING_THERE}
-        before = {":before": {"N": str(change.before.version)}}
-        return put | {"ConditionExpression": _SAME_VERSION, "ExpressionAttributeValues": before}
 
-    def _remember(self, partition: str, memory: Memory) -> dict[str, Any]:
-        return {
-            "TableName": self._table,
-            "Item": memory_item(partition, memory),
-            "ConditionExpression": _NO_MEMORY,
-            "ExpressionAttributeValues": {":now": microseconds(datetime.now(UTC))},
-        }
+def _put(table: str, partition: str, change: Change) -> dict[str, Any]:
+    put: dict[str, Any] = {"TableName": table, "Item": item_of(partition, change.key, change.after)}
+    if change.before is None:
+        return put | {"ConditionExpression": _NOTHING_THERE}
+    before = {":before": {"N": str(change.before.version)}}
+    return put | {"ConditionExpression": _SAME_VERSION, "ExpressionAttributeValues": before}
+
+
+def _remember(table: str, partition: str, memory: Memory) -> dict[str, Any]:
+    return {
+        "TableName": table,
+        "Item": memory_item(partition, memory),
+        "ConditionExpression": _NO_MEMORY,
+        "ExpressionAttributeValues": {":now": microseconds(datetime.now(UTC))},
+    }
+
+
+def _by_table(keys: Sequence[tuple[str, Item]]) -> dict[str, Any]:
+    asked: dict[str, Any] = {}
+    for table, key in keys:
+        asked.setdefault(table, {"Keys": [], "ConsistentRead": True})["Keys"].append(key)
+    return asked
+
+
+def _unprocessed(answer: Mapping[str, Any]) -> list[tuple[str, Item]]:
+    left = answer.get("UnprocessedKeys", {})
+    return [(table, key) for table, some in left.items() for key in some.get("Keys", ())]
 
 
 def pause_within(deadline: float, times: int) -> None:

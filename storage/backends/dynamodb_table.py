@@ -1,4 +1,4 @@
-"""The table of a route: made when it is missing, refused when it is another's."""
+"""A table of a route: made when it is missing, refused when it is another's."""
 
 import time
 from contextlib import suppress
@@ -19,26 +19,26 @@ _TYPES: Final = [{"AttributeName": "pk", "AttributeType": "S"}, {"AttributeName"
 _TTL_ON: Final = frozenset({"ENABLED", "ENABLING"})
 
 
-def prepare_table(connection: Connection, config: DynamoDBConfig) -> None:
+def prepare_table(connection: Connection, config: DynamoDBConfig, name: str) -> None:
     """Create the table where it is missing, wait until it is active, and turn on what it needs; may run again, or twice at once.
 
     Raises BackendRejected for a table with other keys or another TTL attribute, BackendUnavailable while it is being made.
     """
-    table = _described(connection, config.table_name)
+    table = _described(connection, name)
     if table is None:
-        _create(connection, config)
-    table = _active(connection, config.table_name, table)
+        _create(connection, config, name)
+    table = _active(connection, name, table)
     if (table["KeySchema"], sorted(table["AttributeDefinitions"], key=lambda one: one["AttributeName"])) != (
         _KEYS,
         _TYPES,
     ):
         raise BackendRejected(
-            f"The table {config.table_name} exists with other keys.",
+            f"The table {name} exists with other keys.",
             fix="Give the route a table_name of its own: a table with the keys pk and sk (strings) is made for it.",
         )
-    _reap(connection, config.table_name)
+    _reap(connection, name)
     if config.point_in_time_recovery:
-        _keep_history(connection, config.table_name)
+        _keep_history(connection, name)
 
 
 def _described(connection: Connection, table_name: str) -> dict[str, Any] | None:
@@ -50,16 +50,14 @@ def _described(connection: Connection, table_name: str) -> dict[str, Any] | None
     return table
 
 
-def _create(connection: Connection, config: DynamoDBConfig) -> None:
+def _create(connection: Connection, config: DynamoDBConfig, name: str) -> None:
     """Begin to create the table; somebody else's creation at the same moment is as good."""
     wanted: dict[str, Any] = {"BillingMode": config.billing_mode}
     if config.billing_mode == PROVISIONED:
         units = {"ReadCapacityUnits": config.read_units, "WriteCapacityUnits": config.write_units}
         wanted["ProvisionedThroughput"] = units
     with suppress(TableExists):
-        connection.send(
-            "create_table", TableName=config.table_name, KeySchema=_KEYS, AttributeDefinitions=_TYPES, **wanted
-        )
+        connection.send("create_table", TableName=name, KeySchema=_KEYS, AttributeDefinitions=_TYPES, **wanted)
 
 
 def _active(connection: Connection, table_name: str, table: dict[str, Any] | None) -> dict[str, Any]:

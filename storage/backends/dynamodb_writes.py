@@ -12,6 +12,7 @@ from storage.backends.dynamodb_errors import ConditionFailed, RequestInvalid
 from storage.backends.dynamodb_increments import native_update, totals_of
 from storage.backends.dynamodb_items import item_of, key_of, microseconds, partition_name, stored_in
 from storage.backends.dynamodb_precedence import Precedence
+from storage.backends.dynamodb_tables import Tables
 from storage.backends.dynamodb_values import Typed
 from storage.backends.sending import pause_after, sent
 from storage.backends.service import Outrun, Place, Stored, Unanswered, instant_of
@@ -56,7 +57,7 @@ class NativeWrites:
     def __init__(
         self,
         connection: Connection,
-        table_name: str,
+        tables: Tables,
         writes: CompareAndSet,
         precedence: Precedence,
         versions: Versions,
@@ -64,7 +65,7 @@ class NativeWrites:
         epoch: int,
     ) -> None:
         self._connection = connection
-        self._table = table_name
+        self._tables = tables
         self._writes = writes
         self._precedence = precedence
         self._versions = versions
@@ -143,7 +144,8 @@ class NativeWrites:
                 raise Outrun
             self._precedence.give(place, step.key)
             key = key_of(partition_name(*place), step.key)
-            answer = self._connection.send("update_item", TableName=self._table, Key=key, **update)
+            table = self._tables.of(place.collection)
+            answer = self._connection.send("update_item", TableName=table, Key=key, **update)
             return totals_of(step, answer["Attributes"])
 
         return send
@@ -170,7 +172,7 @@ class NativeWrites:
     def _put_item(self, place: Place, key: str, after: Stored, condition: str, values: dict[str, Typed]) -> None:
         self._connection.send(
             "put_item",
-            TableName=self._table,
+            TableName=self._tables.of(place.collection),
             Item=item_of(partition_name(*place), key, after),
             ConditionExpression=condition,
             ExpressionAttributeValues=values,

@@ -50,7 +50,14 @@ class FilesystemDocuments:
     Config: ClassVar[type[FilesystemConfig]] = FilesystemConfig
     limits: ClassVar[Limits] = Limits(bounded_partitions=False)
 
-    def __init__(self, config: FilesystemConfig, *, mode: str, epoch: int) -> None:
+    def __init__(
+        self,
+        config: FilesystemConfig,
+        *,
+        mode: str,
+        epoch: int,
+        collections: Sequence[str] = (),  # noqa: ARG002 - all lie in one place here
+    ) -> None:
         """Take the settings; nothing is opened yet. Raises ForbiddenBackendClass outside lab."""
         refuse_outside_lab(mode)
         self._root = root_folder(config)
@@ -143,6 +150,10 @@ class FilesystemDocuments:
             for position, outcome in _put_group(self._partition(collection, names), requests):
                 outcomes[position] = outcome
         return outcomes
+
+    def scrub(self, collection: str, partition: Names) -> None:
+        """Let no line of what was deleted or replaced stay in the partition's log; keys stay for a day as tombstones."""
+        self._partition(collection, partition).scrub()
 
     def prepare(self) -> None:
         self._refuse_closed()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from northstar.errors import NorthstarError
 from northstar.instants import instant_text
 from storage.backends.decisions import check_expectation, operation_id_reused, sums
 from storage.backends.filesystem_index import Index, IndexDamaged, Meta, Remembered, Row
@@ -91,7 +92,40 @@ class Batch:
         self._shares: dict[str, int] = {}
         self._answers: dict[str, list[Answer]] = {}
 
-    def look_up(self, requests: Sequence[Request]) -> None:
+    def apply_all(self, requests: Sequence[Request]) -> list[list[Outcome] | NorthstarError]:
+        """Decide several writes, each for itself, and return what each answers."""
+        if len(requests) > 1:
+            self._look_up(requests)
+        return [self._answer(request) for request in requests]
+
+    def _answer(self, request: Request) -> list[Outcome] | NorthstarError:
+        step = request.steps[0]
+        plain = type(step) is EncodedPut and len(request.steps) == 1 and not request.operation_id
+        try:
+            if plain and step.key in self._looked_up and step.key not in self._states:
+                return [self._put_alone(step, self._looked_up[step.key])]  # type: ignore[arg-type]
+            return self.apply(request)
+        except NorthstarError as error:
+            return error
+
+    def _put_alone(self, step: EncodedPut, row: Row | None) -> Written:
+        """As `apply`, for what bulks are made of: one put that nobody will repeat, of a key that nothing here has touched."""
+        before, present = (self._floor, False) if row is None else (row.version, row.present(self.now))
+        check_expectation(step.key, step.expect, version=before, present=present)
+        version = before + 1
+        stamp = Stamp(self._updated_at, self._epoch, f"{self._own_id}{len(self.lines):04x}", remember=False)
+        line = write_line([put_member(step.key, step.data, version, step.expires_at)], stamp)
+        length = len(line)
+        gone_at = None if step.expires_at is None else microseconds(step.expires_at)
+        self.rows[step.key] = Row(step.key.encode(), self.end, length, SINGLE, length, version, 0, gone_at)
+        self._states[step.key] = _State(version, self._lasts(step.expires_at), step.expires_at, step.data)
+        self.live += length - (row.share if row else 0)
+        self._shares[step.key] = length
+        self.lines.append(line)
+        self.end += length
+        return Written(version, self._now)
+
+    def _look_up(self, requests: Sequence[Request]) -> None:
         """Read what many requests ask about at once: one statement for hundreds of keys."""
         keys = {step.key.encode() for request in requests for step in request.steps}
         found = self._index.rows(keys)

@@ -21,7 +21,7 @@ class OpenPartitions:
 
     def __init__(self, most: int = MOST_OPEN) -> None:
         self._most = most
-        self._lock = threading.Lock()
+        self._lock = _new_lock()
         self._open: OrderedDict[tuple[object, Name], Partition] = OrderedDict()
         self._inherited: list[Partition] = []
 
@@ -49,11 +49,16 @@ class OpenPartitions:
 
     def after_fork(self) -> None:
         """Start empty in a child process. The parent's SQLite connections are kept: closing them here would harm it."""
-        self._lock = threading.Lock()
+        self._lock = _new_lock()
         self._inherited.extend(self._open.values())
         self._open = OrderedDict()
         for partition in self._inherited:
             partition.release_after_fork()
+
+
+def _new_lock() -> threading.RLock:
+    """One that a thread may take twice: the collector closes drivers that nobody uses any more wherever it comes by."""
+    return threading.RLock()
 
 
 open_partitions: Final = OpenPartitions()

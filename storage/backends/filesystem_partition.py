@@ -118,10 +118,7 @@ class Partition:
             with index.transaction():
                 meta = catch_up(index, log)
                 batch = Batch(index, log, meta, now=datetime.now(UTC), epoch=self._epoch)
-                for bundle in bundles:
-                    if len(bundle) > 1:
-                        batch.look_up(bundle)
-                decided = [[_decide(batch, request) for request in bundle] for bundle in bundles]
+                decided = [batch.apply_all(bundle) for bundle in bundles]
                 if batch.lines:
                     log.append(b"".join(batch.lines), meta.upto)
                     appended_at = meta.upto
@@ -143,6 +140,21 @@ class Partition:
             _log.warning("compaction_failed", path=str(self._location.shown), error=error.detail)
         except IndexDamaged:  # the lock is held: the next one to take it makes the index anew
             self._renew_index = True
+
+    def scrub(self) -> None:
+        """Write the log anew, so that nothing which was deleted or replaced stays in it. Raises BackendUnavailable."""
+        for _ in range(ATTEMPTS):
+            try:
+                with self._held(create=False) as files:
+                    if files is None:
+                        return
+                    with files.index.transaction():
+                        catch_up(files.index, files.log)
+                    compact(files, now=microseconds(datetime.now(UTC)))
+                    return
+            except IndexDamaged as damage:
+                self._index_damaged(damage)
+        raise self._unusable()
 
     # Reading ---------------------------------------------------------------------------------------------------------
 
@@ -243,13 +255,6 @@ class Partition:
         return BackendUnavailable(
             f"{self._location.shown} is held by another writer, or its files keep changing.", fix="Try again."
         )
-
-
-def _decide(batch: Batch, request: Request) -> Decided:
-    try:
-        return batch.apply(request)
-    except NorthstarError as error:
-        return error
 
 
 def _save(index: Index, batch: Batch, meta: Meta) -> Meta:

@@ -53,7 +53,14 @@ class FirestoreDocuments:
     )
     """Keys: of a document's id, less its mark. Documents: 1 MiB with name and envelope. Atomic writes: a request has 10 MiB."""
 
-    def __init__(self, config: FirestoreConfig, *, mode: str, epoch: int) -> None:  # noqa: ARG002 - allowed in every mode
+    def __init__(
+        self,
+        config: FirestoreConfig,
+        *,
+        mode: str,  # noqa: ARG002 - allowed in every mode
+        epoch: int,
+        collections: Sequence[str] = (),  # noqa: ARG002 - all lie in one place here
+    ) -> None:
         """Take the settings; the connection is opened by the first call of each process."""
         self._connection = FirestoreConnection(config)
         self._service = FirestoreService(self._connection, epoch=epoch)

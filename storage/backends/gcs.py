@@ -40,6 +40,7 @@ from storage.blobs import (
     Swept,
 )
 from storage.errors import NotFound, VersionConflict
+from storage.files import ScopeFiles
 from storage.keys import Scope
 
 READ_ATTEMPTS: Final = 3
@@ -196,6 +197,14 @@ class GcsBlobs:
 
     def close(self) -> None:
         self._connection.close()
+        if self._client is not None:
+            self._client.close()
+
+    def files(self, scope: Scope) -> ScopeFiles:
+        """Return the scope's files, by django-storages."""
+        from storage.backends.django_gcs import gcs_files  # noqa: PLC0415 - it imports the SDK
+
+        return gcs_files(self.native, self._config, self._layout.home(scope))
 
     def native(self) -> Any:
         """Return the SDK's `Client`, for diagnostics. Our errors carry the SDK's as their cause."""

@@ -20,6 +20,7 @@ class GcsConfig(BackendConfig):
     """
 
     location_fields: ClassVar[frozenset[str]] = frozenset({"bucket", "endpoint", "prefix"})
+    shelf_fields: ClassVar[frozenset[str]] = frozenset({"bucket", "prefix"})
 
     bucket: Annotated[
         str,

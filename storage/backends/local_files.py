@@ -34,7 +34,7 @@ from storage.backends.local_files_names import (
     unspell,
 )
 from storage.backends.local_files_records import Record, Version, new_version
-from storage.backends.local_files_scope import ScopeFolder, Standing
+from storage.backends.local_files_scope import Found, ScopeFolder, Standing
 from storage.backends.local_files_uploads import FileChunks, Upload
 from storage.blobs import (
     ABSENT,
@@ -54,6 +54,7 @@ from storage.blobs import (
     Swept,
 )
 from storage.errors import AlreadyExists, BackendRejected, BackendUnavailable, NotFound, VersionConflict
+from storage.files import ScopeFiles
 from storage.keys import Scope
 
 SWEEP_SECONDS: Final = 300
@@ -207,6 +208,22 @@ class LocalBlobs:
     def presign(self, ref: BlobRef, grant: Grant) -> Presigned:  # noqa: ARG002 - the limits declare that it cannot
         raise BackendRejected("A folder takes no presigned requests: Northstar serves them itself.")
 
+    def files(self, scope: Scope) -> ScopeFiles:
+        """Return the scope's files, by Django's own storage; each is an object too, once it is whole."""
+        from storage.backends.django_local import local_files  # noqa: PLC0415 - it needs Django's settings
+
+        self._refuse_closed()
+        folder = self._root.joinpath(*map(os.fsdecode, (*home_folders(scope, Area.OBJECTS), BLOBS)))
+        return local_files(folder, lambda name, content_type: self._adopt(BlobRef(scope, name), content_type))
+
+    def _adopt(self, ref: BlobRef, content_type: str) -> None:
+        """Give bytes that stand where an object's would stand their record, unless the key has one."""
+        with translated(f"The file {ref.key!a} was stored, but is no object yet"), self._made(ref) as home:
+            if self._folding is None:
+                self._folding = home.folds_names()
+            if not needs_shadow(ref.key, folding=self._folding):
+                home.adopt(ref.key, lambda found: _first_version(found, content_type, self._epoch))
+
     def sweep(self, tenant: str, env: str, *, before: datetime, dry_run: bool = False) -> Swept:
         self._refuse_closed()
         uploads = parts = 0
@@ -277,6 +294,17 @@ class LocalBlobs:
             modified_at=version.modified_at,
             metadata=version.metadata,
         )
+
+
+def _first_version(found: Found, content_type: str, epoch: int) -> Version:
+    return new_version(
+        found.generation,
+        sha256=found.sha256,
+        content_type=content_type,
+        metadata={},
+        epoch=epoch,
+        previous=None,
+    )
 
 
 def _page(

@@ -40,10 +40,11 @@ def translated(subject: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise _translation(error, subject) from error
+        raise translation(error, subject) from error
 
 
-def _translation(error: OSError, subject: str) -> NorthstarError:
+def translation(error: OSError, subject: str) -> NorthstarError:
+    """Return our error for one of the file system."""
     reason = os.strerror(error.errno) if error.errno else type(error).__name__
     if error.errno in _PASSING:
         return BackendUnavailable(f"{subject}: {reason}.", fix="Free space or wait for the disk, then send it again.")

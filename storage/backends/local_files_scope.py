@@ -6,6 +6,7 @@ after a crash at any instant, either the old object is whole with its own record
 """
 
 import fcntl
+import hashlib
 import os
 import secrets
 import time
@@ -16,7 +17,7 @@ from stat import S_ISDIR
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
-from storage.backends.local_files_folders import Folder, generation_of, read_all, write_all
+from storage.backends.local_files_folders import Folder, Generation, generation_of, read_all, write_all
 from storage.backends.local_files_names import LOCK, TMP, Place, data_place, folded_twins, key_hash, record_place
 from storage.backends.local_files_records import Record, Version, damaged, decode, encode
 from storage.errors import BackendRejected
@@ -40,6 +41,14 @@ class Standing:
     def newest_mtime_ns(self) -> int:
         """The latest time that a version of the record has, current or not; 0 without one."""
         return max((version.generation.mtime_ns for version in self.record.versions), default=0) if self.record else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Bytes that stand where an object's would: their generation, and their hash."""
+
+    generation: Generation
+    sha256: str
 
 
 class ScopeFolder:
@@ -180,6 +189,26 @@ class ScopeFolder:
             if not replaces:  # nothing to lose yet, and two flushes in a row cost the disk little more than one
                 records.flush()
             folder.flush()
+
+    def adopt(self, key: str, described: Callable[["Found"], Version]) -> None:
+        """Make the file that stands at the key's literal path an object. One that is an object stays as it is."""
+        place, record_at = data_place(key, shadow=False), record_place(key_hash(key))
+        with self.locked():
+            if self.standing(key).version is not None:
+                return
+            with self._home.below(place.folders) as folder:
+                fd = folder.open_file(place.name)
+            if fd is None:
+                return
+            with os.fdopen(fd, "rb") as file:
+                generation = generation_of(os.fstat(fd))
+                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            if generation is None:
+                return
+            record = Record(key, False, (described(Found(generation, sha256)),))
+            with self.tmp() as tmp, self._home.below(record_at.folders, create=True) as records:
+                _write(tmp, record, records, record_at.name)
+                records.flush()
 
     def withdraw(self, tmp: Folder, record: Record) -> None:
         """Remove the object: its bytes first, so that a crash leaves it whole or gone. Needs the lock."""

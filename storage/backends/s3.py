@@ -39,6 +39,7 @@ from storage.blobs import (
     Swept,
 )
 from storage.errors import BackendRejected, BackendUnavailable, NotFound, VersionConflict
+from storage.files import ScopeFiles
 from storage.keys import Scope
 
 TURNS: Final = 3
@@ -64,6 +65,7 @@ class S3Blobs:
             [S3Bucket(S3Http(config.model_copy(update=dict(replica)), replica.bucket)) for replica in config.replicas],
         )
         self._bucket = self._regions.home
+        self._resource: Any = None
 
     def put(
         self,
@@ -190,6 +192,14 @@ class S3Blobs:
                 told = f"The replica in {bucket.region}: {error.detail}"
                 raise type(error)(told, fix=error.fix) from error.__cause__
 
+    def files(self, scope: Scope) -> ScopeFiles:
+        """Return the scope's files, by django-storages."""
+        from storage.backends.django_s3 import S3Resource, s3_files  # noqa: PLC0415 - it imports the SDK
+
+        if self._resource is None:
+            self._resource = S3Resource(self._config)
+        return s3_files(self._resource, self._layout.home(scope))
+
     def native(self) -> Any:
         """Return the SDK's client of S3, for diagnostics: what it does is neither scoped nor translated."""
         return self._bucket.http.client()
@@ -197,6 +207,8 @@ class S3Blobs:
     def close(self) -> None:
         for bucket in (self._bucket, *self._regions.replicas):
             bucket.http.close()
+        if self._resource is not None:
+            self._resource.close()
 
     def _source_of_copy(self, ref: BlobRef, etag: str | None) -> BlobInfo:
         """Look at the object in the route's own region. Raises NotFound or VersionConflict."""

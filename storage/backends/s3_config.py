@@ -46,6 +46,7 @@ class S3Config(BackendConfig):
     """
 
     location_fields: ClassVar[frozenset[str]] = frozenset({"bucket", "endpoint", "prefix", "region"})
+    shelf_fields: ClassVar[frozenset[str]] = frozenset({"bucket", "prefix"})
 
     region: Region
     bucket: Bucket

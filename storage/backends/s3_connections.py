@@ -101,10 +101,12 @@ class Connections:
 
     def keep(self, connection: HTTPConnection) -> None:
         """Take back a connection whose answer was read to the end."""
-        if len(self._kept) < MOST_CONNECTIONS and not self._closed:
-            self._kept.append((connection, time.monotonic()))
-        else:
+        if len(self._kept) >= MOST_CONNECTIONS:
             connection.close()
+            return
+        self._kept.append((connection, time.monotonic()))
+        if self._closed:  # asked last: whoever closes meanwhile either finds it or is seen here
+            self.close()
 
     def close(self) -> None:
         """Close those that are not in use; the others go when they are not needed any more."""

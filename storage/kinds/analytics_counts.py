@@ -53,13 +53,19 @@ class Counts:
     tally: Counter[str] = field(default_factory=Counter)
 
     def add(self, row: Row) -> None:
+        """Count a row, and unless a replay made it also what became of the record that was submitted."""
         group = group_of(row)
-        found = self.groups.get(group)
-        sessions = found[1] if found else set()
+        rows, sessions = self.groups.get(group) or (0, set())
         session = row.get("session_id")
         if session is not None:
             sessions.add(session)
-        self.groups[group] = (found[0] + 1 if found else 1, sessions)
+        self.groups[group] = (rows + 1, sessions)
+        tally = self.tally
+        if "replay_of" in row:
+            tally[REPLAYED] += 1
+        else:
+            tally[RECEIVED] += 1
+            tally[row["outcome"]] += 1
 
     def merge(self, fields: Mapping[str, Any]) -> None:
         """Add what a document of counts says."""
@@ -89,17 +95,12 @@ def group_of(row: Row) -> Group:
 def counted(rows: Iterable[NewRow]) -> dict[str, Counts]:
     """Count rows by the hour in which they happened. A replayed row is no submission."""
     hours: dict[str, Counts] = {}
+    counts, last = Counts(), ""
     for new in rows:
         hour = hour_of(new.at)
-        counts = hours.get(hour)
-        if counts is None:
-            counts = hours[hour] = Counts()
+        if hour != last:
+            counts, last = hours.setdefault(hour, Counts()), hour
         counts.add(new.row)
-        if "replay_of" in new.row:
-            counts.tally[REPLAYED] += 1
-        else:
-            counts.tally[RECEIVED] += 1
-            counts.tally[new.row["outcome"]] += 1
     return hours
 
 

@@ -26,6 +26,8 @@ SHARDS: Final = 4
 SEGMENT_PREFIX: Final = "e/"
 SEGMENT_BYTES: Final = 224 * 1024
 """Of rows in one document, well below what a document may have."""
+TEN_SECONDS: Final = len("2026-11-20T12:00:0")
+"""How much of an instant's text says in which ten seconds it lies."""
 DAYS: Final[Partition] = ("days",)
 UUID_SHARDS: Final = 64
 OTHER_SHARDS: Final = 4
@@ -156,12 +158,13 @@ def instant(moment: datetime) -> str:
 
 def segments_of(rows: Iterable[NewRow], token: str, names: Iterator[str]) -> list[Segment]:
     """Pack rows into segments, and tell each row its place. `names` gives segments their names, never the same again."""
-    groups: dict[tuple[str, str], list[NewRow]] = {}
+    groups: dict[str, list[NewRow]] = {}
     for row in rows:
-        groups.setdefault((day_of(row.at), window_of(row.at)), []).append(row)
+        groups.setdefault(row.at[:TEN_SECONDS], []).append(row)
     segments: list[Segment] = []
     shard = -1
-    for (day, window), group in sorted(groups.items()):
+    for at, group in sorted(groups.items()):
+        day, window = day_of(at), window_of(at)
         for part, encoded in _parts(group, token):
             name = next(names)
             shard = zlib.crc32(name.encode()) % SHARDS if shard < 0 else shard

@@ -195,8 +195,13 @@ class AnalyticsStore:
 
     def merge_counts(self, day: str, shard: int) -> int:
         """Replace small documents of counts of one partition by merged ones, and return how many were replaced."""
-        page = self._documents.scan(COLLECTION, (day, str(shard)), prefix=COUNT_PREFIX, limit=1000)
-        return sum(self._merge(day, shard, group) for group in _mergeable(page.documents))
+        total = 0
+        while True:
+            page = self._documents.scan(COLLECTION, (day, str(shard)), prefix=COUNT_PREFIX, limit=1000)
+            replaced = sum(self._merge(day, shard, group) for group in _mergeable(page.documents))
+            total += replaced
+            if not replaced:
+                return total
 
     def _merge(self, day: str, shard: int, documents: Sequence[Document]) -> int:
         counts = Counts()

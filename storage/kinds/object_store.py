@@ -13,6 +13,7 @@ from itertools import chain
 from typing import Final
 
 from northstar.context import RequestContext
+from storage.blob_files import GuardedFiles
 from storage.blob_guard import GuardedBlobs
 from storage.blobs import ABSENT, ANY, RECEIPT, Blob, BlobExpect, BlobInfo, BlobPage, RangeRequest, Swept
 from storage.errors import InvalidValue, NotFound
@@ -116,17 +117,21 @@ class ObjectStore:
         names = None if metadata is None else checked_metadata(metadata)
         return _shown(self._blobs.copy(source, target, expect=expect, content_type=content_type, metadata=names))
 
-    def move(self, source: str, target: str, *, expect: BlobExpect = ANY) -> BlobInfo:
+    def move(
+        self, source: str, target: str, *, metadata: Mapping[str, str] | None = None, expect: BlobExpect = ANY
+    ) -> BlobInfo:
         """Copy the object, then remove it under its old key: an interruption in between leaves both, never none.
 
-        Raises as `copy`; VersionConflict, keeping both, when the source was replaced meanwhile.
+        It keeps its metadata unless others are given. Raises as `copy`; VersionConflict, keeping both, when the source was
+        replaced meanwhile.
         """
         info = self._blobs.head(source)
         if info is None:
             raise NotFound(f"There is no object {source!a} to move.")
         if source == target:
             return _shown(info)
-        moved = self._blobs.copy(source, target, expect=expect, source_etag=info.etag)
+        names = None if metadata is None else checked_metadata(metadata)
+        moved = self._blobs.copy(source, target, expect=expect, metadata=names, source_etag=info.etag)
         self._blobs.delete(source, expect=info.etag)
         return _shown(moved)
 
@@ -190,6 +195,10 @@ class ObjectStore:
         if content_type is not None:
             check_media_type(content_type)
         return _shown(register(self._blobs, key, upload_id, wanted=wanted, expect=expect, metadata=names))
+
+    def files(self) -> GuardedFiles:
+        """Return the objects as files of Django's: what `storage.django` is made of. Raises BackendNotImplemented."""
+        return self._blobs.files()
 
     def sweep(self, *, before: datetime, dry_run: bool = False) -> Swept:
         """Remove uploads that came before `before` and parts of writes that died before it, in the whole tenant and env.

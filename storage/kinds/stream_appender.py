@@ -4,22 +4,27 @@ Event n+1 is written with expect=ABSENT, only after n was seen committed. So wha
 event that commits late can take no position that a reader has passed.
 """
 
-import random
 import secrets
-import threading
 import time
-from collections import OrderedDict
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
-from weakref import WeakKeyDictionary
 
-from northstar.errors import AlreadyExists, Conflict, NorthstarError
+from northstar.errors import AlreadyExists, Conflict
 from storage.documents import ATOMIC_BYTES, Operation
 from storage.errors import BackendRejected, BackendUnavailable
 from storage.group_commit import GroupCommit
 from storage.guard import GuardedDocuments
+from storage.kinds.appending import (
+    ATTEMPTS,
+    HINT_SECONDS,
+    LOST_ANSWER_PAUSE_SECONDS,
+    LOST_ANSWERS,
+    PerDriver,
+    in_chunks,
+    pause,
+    pause_after_race,
+)
 from storage.kinds.events import (
     COLLECTION,
     EMPTY,
@@ -36,22 +41,6 @@ from storage.kinds.events import (
     same_value,
 )
 
-ATTEMPTS: Final = 512
-"""Lost races with other processes before the caller hears Conflict: with the pauses about five seconds. Another process that
-appends without a pause wins most races; on a loaded machine 64 were lost in a row (seen once in the crash test)."""
-AT_ONCE: Final = 8
-"""Lost races after which the next try comes without a pause. Who has just lost knows that the winner has finished, so no moment
-is better: with two busy processes on one file the longest append took 0.3 s, and 3 s with a pause after each loss (measured)."""
-LOST_ANSWERS: Final = 2
-"""Writes without an answer that are tried again; each try first looks whether the one before has landed after all."""
-FIRST_PAUSE_SECONDS: Final = 0.001
-LONGEST_PAUSE_SECONDS: Final = 0.02
-LOST_ANSWER_PAUSE_SECONDS: Final = 0.1
-HINT_SECONDS: Final = 1.0
-"""How long the head last written is believed without a read. A conflict ends that at once."""
-STREAMS_KEPT: Final = 1024
-"""Streams per driver whose callers are coalesced; the longest unused is forgotten. Two appenders of one stream only conflict."""
-
 
 @dataclass(frozen=True, slots=True)
 class Batch:
@@ -60,6 +49,11 @@ class Batch:
     documents: GuardedDocuments
     stream: Stream
     drafts: list[Draft]
+    alone: bool = False
+
+    @property
+    def count(self) -> int:
+        return len(self.drafts)
 
     @property
     def size(self) -> int:
@@ -114,14 +108,10 @@ class StreamAppender:
         return self._commits.submit(Batch(documents, stream, drafts))
 
     def _commit(self, batches: list[Batch]) -> list[Outcome]:
-        outcomes: list[Outcome] = []
-        for chunk in _chunks(batches):
-            try:
-                outcomes += self._write(chunk)
-            except NorthstarError as error:
-                self._hint = None
-                outcomes += [error] * len(chunk)
-        return outcomes
+        return in_chunks(batches, self._write, most=EVENTS_PER_APPEND, most_bytes=ATOMIC_BYTES, failed=self._forget)
+
+    def _forget(self) -> None:
+        self._hint = None
 
     def _write(self, chunk: list[Batch]) -> list[Outcome]:
         lost_answers = 0
@@ -132,13 +122,12 @@ class StreamAppender:
                 if plan.operations:
                     chunk[0].documents.write(COLLECTION, plan.stream.partition, plan.operations)
             except AlreadyExists:
-                if attempt >= AT_ONCE:
-                    _pause(min(FIRST_PAUSE_SECONDS * 2 ** (attempt - AT_ONCE), LONGEST_PAUSE_SECONDS))
+                pause_after_race(attempt)
             except BackendUnavailable:
                 lost_answers += 1
                 if lost_answers > LOST_ANSWERS:
                     raise
-                _pause(LOST_ANSWER_PAUSE_SECONDS)
+                pause(LOST_ANSWER_PAUSE_SECONDS)
             else:
                 self._hint, self._hint_until = plan.head, time.monotonic() + HINT_SECONDS
                 return outcomes
@@ -181,35 +170,9 @@ def stored_by_id(documents: GuardedDocuments, stream: Stream, event_ids: list[st
     return found
 
 
-def _chunks(batches: list[Batch]) -> Iterator[list[Batch]]:
-    """Whole batches in order, as many together as one atomic write takes."""
-    chunk: list[Batch] = []
-    events = size = 0
-    for batch in batches:
-        if chunk and (events + len(batch.drafts) > EVENTS_PER_APPEND or size + batch.size > ATOMIC_BYTES):
-            yield chunk
-            chunk, events, size = [], 0, 0
-        chunk.append(batch)
-        events, size = events + len(batch.drafts), size + batch.size
-    if chunk:
-        yield chunk
-
-
-def _pause(longest: float) -> None:
-    time.sleep(random.uniform(0, longest))  # noqa: S311 - jitter, not a secret
-
-
-_Streams = OrderedDict[tuple[str, ...], StreamAppender]
-_appenders: Final[WeakKeyDictionary[object, _Streams]] = WeakKeyDictionary()
-_lookup: Final = threading.Lock()
+_appenders: Final = PerDriver(StreamAppender)
 
 
 def appender_for(documents: GuardedDocuments, stream: Stream) -> StreamAppender:
     """Return this process's appender of the stream. It goes when the driver goes, so a flipped route starts afresh."""
-    with _lookup:
-        streams = _appenders.setdefault(documents.cache_anchor, OrderedDict())
-        appender = streams.setdefault(stream.binding, StreamAppender())
-        streams.move_to_end(stream.binding)
-        if len(streams) > STREAMS_KEPT:
-            streams.popitem(last=False)
-        return appender
+    return _appenders.get(documents.cache_anchor, stream.binding)

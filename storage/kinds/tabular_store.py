@@ -129,9 +129,15 @@ class TabularStore:
         """Remove the record and return whether it was there. Raises VersionConflict for another version or a missing record."""
         return self._documents.delete(_ref(table, key), expect=expect, operation_id=operation_id)
 
-    def list_by_prefix(self, table: str, prefix: str = "", *, limit: int = 100, after: str | None = None) -> RecordPage:
-        """Return up to `limit` (1 to 1000) records whose keys start with `prefix`, strictly after the key `after`."""
-        page = self._documents.scan(COLLECTION, (table,), prefix=prefix, after=after, limit=limit)
+    def list_by_prefix(
+        self, table: str, prefix: str = "", *, limit: int = 100, after: str | None = None, reverse: bool = False
+    ) -> RecordPage:
+        """Return up to `limit` (1 to 1000) records whose keys start with `prefix`, strictly after the key `after`.
+
+        `reverse` turns the order around: the last keys come first, and what is after `after` lies below it.
+        """
+        bounds = {"before" if reverse else "after": after}
+        page = self._documents.scan(COLLECTION, (table,), prefix=prefix, limit=limit, reverse=reverse, **bounds)
         return RecordPage(tuple(map(_record, page.documents)), page.cursor)
 
     def increment(

@@ -1,9 +1,11 @@
 """Records on every document backend: the same calls, the same answers, few round trips, nobody else's data."""
 
+from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from uuid_utils import uuid7
 
 from analytics.records.checking import differences
 from analytics.records.counters import tally_of
@@ -11,6 +13,7 @@ from analytics.records.ingest import analytics_store
 from analytics.records.instants import EARLIEST
 from northstar.context import RequestContext
 from routing.resolve import resolve
+from storage.backends.dynamodb_client import Connection
 from storage.opening import build_adapter
 from tests.analytics.test_records import RECORDS, counters, ingest, listed, record
 from tests.api.test_every_backend import CONFIGS
@@ -91,3 +94,21 @@ def test_a_batch_is_kept_once_found_by_time_and_by_run_and_counted(client, api, 
     assert (listed(other), other.get("analytics/runs/run-1").json()["items"]) == ([], [])
     assert other.get(f"{RECORDS}/{rows[0]['row_id']}").status_code == 404
     assert counters(other) == {}
+
+
+@pytest.mark.parametrize("backend", ["dynamodb"], indirect=True)
+def test_a_batch_costs_few_round_trips(client, backend, monkeypatch):
+    calls: list[str] = []
+    send = Connection.send
+
+    def counted(connection: Connection, operation: str, **parameters: Any) -> dict[str, Any]:
+        calls.append(operation)
+        return send(connection, operation, **parameters)
+
+    monkeypatch.setattr(Connection, "send", counted)
+    sent = [at(1, analytics_id=str(uuid7()), run_id="run-1") for _ in range(500)]
+    assert {item["outcome"] for item in ingest(client, *sent)} == {"stored"}
+    assert Counter(calls) == {"transact_write_items": 10 + 1, "batch_write_item": 1}
+    calls.clear()
+    assert {item["outcome"] for item in ingest(client, *sent)} == {"duplicate"}
+    assert len(calls) <= 40

@@ -11,6 +11,8 @@ from analytics.records import spool
 from analytics.records.draining import drain_spool
 from analytics.records.ingest import analytics_store, take_in
 from northstar.context import RequestContext
+from northstar.findings import ERROR
+from northstar.health_checks import spooled
 from routing.changes import RouteDraft, create_route
 from routing.preparation import prepare_routes
 from tests.analytics.test_every_analytics_backend import check_counts
@@ -121,3 +123,4 @@ def test_a_damaged_submission_is_put_aside_and_the_others_come_in(client, away):
     first.write_bytes(b"{")
     assert drain_spool() == 1
     assert [path.suffix for path in first.parent.iterdir()] == [spool.DAMAGED]
+    assert [finding.level for finding in spooled()] == [ERROR]

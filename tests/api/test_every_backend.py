@@ -15,6 +15,7 @@ from tests.api.asgi_client import follow
 from tests.conftest import Api, token
 
 RECORD = "storage/tables/policies/records/p1"
+CONTRACT = "analytics/contracts/google_ads"
 EVENTS = "storage/streams/orders/events"
 KINDS = ("event_stream", "metrics_store", "tabular_store")
 
@@ -114,6 +115,21 @@ def test_a_batch_has_an_outcome_per_item_and_a_listing_is_paged(client):
         keys += [item["key"] for item in page["items"]]
         cursor = page["next_cursor"]
     assert keys == [item["key"] for item in items]
+
+
+def test_an_attribution_contract_is_versioned_guarded_and_read_back(client, backend):
+    contract = {"utm_template": {"source": "google"}, "allowed_fields": ["campaign"], "version": "1.0.0"}
+    first = client.put(CONTRACT, contract, headers={"If-None-Match": "*"})
+    assert (first.status_code, first["X-Northstar-Backend"]) == (201, backend)
+    second = client.put(CONTRACT, {**contract, "allowed_fields": [], "version": "1.10.0"})
+    draft = client.put(CONTRACT, {**contract, "version": "1.9.0", "status": "draft"})
+    stale = client.put(CONTRACT, {"mode": "warn"}, headers={"If-Match": first["ETag"]})
+    assert (second.status_code, draft.status_code, stale.status_code) == (200, 200, 412)
+    assert client.get(CONTRACT).json() == second.json()
+    assert client.get(f"{CONTRACT}?version=1").json()["rules"] == first.json()["rules"]
+    listed = client.get(f"{CONTRACT}/versions").json()["items"]
+    states = [(one["version"], one["status"]) for one in listed]
+    assert states == [("1.0.0", "retired"), ("1.9.0", "draft"), ("1.10.0", "active")]
 
 
 def test_events_are_appended_once_listed_after_any_place_and_kept_from_others(client, api, globex):

@@ -14,6 +14,7 @@ from tests.api.isolation_cast import (
     neighbours,
     operations,
     operator,
+    prepare,
     strangers,
     told,
 )
@@ -29,6 +30,7 @@ def world(acme, globex, system) -> World:
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=[operation.name for operation in OPERATIONS])
 def test_an_operation_serves_its_owner_and_shows_or_changes_nothing_for_anybody_else(operation, world, lab):
+    prepare(world, operation)
     refused, others, everything = strangers(world, operation), neighbours(world, operation), operator(world)
     before = memory(lab)
     for who, (api, how) in refused.items():

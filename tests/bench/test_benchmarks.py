@@ -17,8 +17,10 @@ ROWS = {
     "records": ["record get", "record put", "record get / unmetered"],
     "appends": ["append, 32 writers", "append, 1 writer"],
     "listings": ["list 100 at the end", "list 100 in the middle"],
+    "media": ["20 media / the rows raw", "20 media / HEAD of each"],
     "objects": ["1 KiB PUT / same promise", "1 KiB PUT / write in place"],
     "budgets": ["budget usage, 1 caller", "budget usage, 32 callers", "budget usage, a batch"],
+    "rules": ["rule, cold / two gets", "rule, warm / Redis"],
     "propagation": ["known in 4 processes"],
     "audit": ["verify trail / read it"],
     "s3_objects": [

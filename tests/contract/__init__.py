@@ -16,5 +16,6 @@ pytest.register_assert_rewrite(
     "tests.contract.document_contract_values",
     "tests.contract.document_contract_writes",
     "tests.contract.fault_contract",
+    "tests.contract.memory_contract",
     "tests.contract.stream_contract",
 )

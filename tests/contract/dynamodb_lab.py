@@ -1,5 +1,6 @@
 """Opens drivers of DynamoDB on a test's own account, over whatever server that account is at."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from northstar.modes import LAB
@@ -25,9 +26,11 @@ class DynamoDBLab:
         keys = {"access_key_id": self.account.access_key, "secret_access_key": self.account.secret_key}
         return DynamoDBConfig.model_validate(keys | {"region": self.account.region, "endpoint": endpoint} | options)
 
-    def driver(self, endpoint: str = "", *, epoch: int = 1, **options: Any) -> DynamoDBDocuments:
+    def driver(
+        self, endpoint: str = "", *, epoch: int = 1, collections: Sequence[str] = (), **options: Any
+    ) -> DynamoDBDocuments:
         """Open a driver; the table need not exist."""
-        driver = DynamoDBDocuments(self.config(endpoint, **options), mode=LAB, epoch=epoch)
+        driver = DynamoDBDocuments(self.config(endpoint, **options), mode=LAB, epoch=epoch, collections=collections)
         self._drivers.append(driver)
         return driver
 

@@ -8,7 +8,7 @@ import pytest
 
 from northstar.errors import ForbiddenEndpoint, InvalidConfig
 from routing.configs import parse_config
-from storage.documents import Ref
+from storage.documents import BulkPut, Increment, Put, Ref
 from storage.errors import BackendRejected
 from tests.contract.dynamodb_lab import DynamoDBLab
 from tests.stack.fixtures import AwsAccount
@@ -89,6 +89,28 @@ def test_a_table_that_expires_items_by_another_attribute_is_refused(dynamodb):
         driver.prepare()
 
 
+def test_each_collection_of_a_kind_may_have_a_table_and_nothing_of_two_meets(dynamodb):
+    collections = ("steps", "limits")
+    driver = dynamodb.driver(table_per_collection=True, table_suffix="-test", collections=collections)
+    with pytest.raises(BackendRejected, match="does not exist"):
+        driver.ping()
+    driver.prepare()
+    driver.ping()
+    client = driver.native()
+    assert sorted(client.list_tables()["TableNames"]) == ["limits-test", "steps-test"]
+    refs = [Ref(collection, ("acme", "dev", "_", "one"), "k") for collection in (*collections, "probe")]
+    driver.put_many([BulkPut(ref, {"in": ref.collection}) for ref in refs])
+    driver.write("limits", refs[1].partition, [Put("l", {"n": 1}), Increment("k", {"n": 2})], operation_id="once")
+    driver.write("limits", refs[1].partition, [Put("l", {"n": 1}), Increment("k", {"n": 2})], operation_id="once")
+    driver.increment(refs[0], {"n": 1})
+    found = [document.fields for document in driver.get_many([*refs, Ref("limits", refs[1].partition, "l")])]
+    assert found == [{"in": "steps", "n": 1}, {"in": "limits", "n": 2}, {"in": "probe"}, {"n": 1}]
+    assert [one.ref.key for one in driver.scan("limits", refs[1].partition).documents] == ["k", "l"]
+    assert driver.delete(refs[0])
+    kept = {table: [one["pk"]["S"] for one in client.scan(TableName=table)["Items"]] for table in ("steps-test",)}
+    assert set(kept["steps-test"]) == {"steps#acme#dev#_#one", "probe#acme#dev#_#one"}
+
+
 @pytest.mark.parametrize(
     "config",
     [
@@ -103,6 +125,8 @@ def test_a_table_that_expires_items_by_another_attribute_is_refused(dynamodb):
         {"region": "eu-central-1", "billing_mode": "PROVISIONED", "read_units": 5},
         {"region": "eu-central-1", "billing_mode": "PROVISIONED"},
         {"region": "eu-central-1", "consistent_reads": False},
+        {"region": "eu-central-1", "table_suffix": "-test"},
+        {"region": "eu-central-1", "table_per_collection": True, "table_suffix": "/test"},
     ],
 )
 def test_a_config_that_cannot_be_meant_is_refused(config):
@@ -119,7 +143,8 @@ def test_a_config_may_hold_keys_a_role_or_nothing_but_the_region():
         KEYS | {"role_arn": ROLE},
     ):
         config = parse_config("tabular_store", "dynamodb", {"region": "eu-central-1"} | more)
-        assert config.location() == {"region": "eu-central-1", "table_name": "northstar", "endpoint": None}
+        place = {"region": "eu-central-1", "endpoint": None, "table_name": "northstar"}
+        assert config.location() == place | {"table_per_collection": False, "table_suffix": ""}
         assert "s3cr3t" not in repr(config)
 
 

@@ -18,11 +18,11 @@ KILLS = 50
 class Writer:
     """A writing process of its own, and what it was told."""
 
-    def __init__(self, folder, name):
+    def __init__(self, folder, name, module="stream_writer"):
         self.name = name
         self.acknowledged: dict[int, int] = {}
         self.first = threading.Event()
-        command = [sys.executable, "-m", "tests.crash.stream_writer", str(folder), name]
+        command = [sys.executable, "-m", f"tests.crash.{module}", str(folder), name]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE)
         self._listener = threading.Thread(target=self._listen)
         self._listener.start()

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from random import Random
+from typing import Any
 
 from tests.stack.conversation import Conversation, Turns, conversation
 
@@ -79,12 +80,12 @@ class Broken(Exception):
 class Connection:
     """Passes bytes between a client and the server; `fault` is the one that is set now."""
 
-    def __init__(self, reader: StreamReader, writer: StreamWriter, fault: Fault) -> None:
+    def __init__(self, accepted: socket.socket, fault: Fault) -> None:
         self.fault = fault
         self.lost = False
         """Whether bytes of it have been swallowed, so that it can never go on."""
-        self._reader, self._client = reader, writer
-        self._writers = [writer]
+        self._accepted = accepted
+        self._writers: list[StreamWriter] = []
         self._conversation: Conversation = Turns()
         self._task: asyncio.Task[None] | None = None
 
@@ -95,11 +96,11 @@ class Connection:
 
     async def _run(self, host: str, port: int) -> None:
         try:
-            responses, server = await asyncio.open_connection(host, port)
-            self._writers.append(server)
+            requests, client = await self._opened(sock=self._accepted)
+            responses, server = await self._opened(host=host, port=port)
             async with asyncio.TaskGroup() as pumps:
-                pumps.create_task(self._pump_requests(server))
-                pumps.create_task(self._pump_responses(responses))
+                pumps.create_task(self._pump_requests(requests, server))
+                pumps.create_task(self._pump_responses(responses, client))
             for writer in self._writers:
                 writer.close()
         except* (OSError, Broken):
@@ -107,24 +108,32 @@ class Connection:
         finally:
             self._reset()
 
+    async def _opened(self, **address: Any) -> tuple[StreamReader, StreamWriter]:
+        reader, writer = await asyncio.open_connection(**address)
+        self._writers.append(writer)
+        return reader, writer
+
     async def stop(self) -> None:
         """Break the connection, and return when that is done."""
         assert self._task is not None
         self._task.cancel()
         await asyncio.wait([self._task])
+        self._reset()  # a task that had not begun has done nothing
 
     def _reset(self) -> None:
         for writer in self._writers:
             if not writer.is_closing():
                 writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
                 writer.transport.abort()
+        if not self._writers:
+            self._accepted.close()
 
-    async def _pump_requests(self, server: StreamWriter) -> None:
-        chunk = await self._reader.read(CHUNK_BYTES)
+    async def _pump_requests(self, requests: StreamReader, server: StreamWriter) -> None:
+        chunk = await requests.read(CHUNK_BYTES)
         self._conversation = conversation(chunk)
         while chunk:
             await self._pass_request(server, chunk)
-            chunk = await self._reader.read(CHUNK_BYTES)
+            chunk = await requests.read(CHUNK_BYTES)
         if self.lost:
             raise Broken
         server.write_eof()
@@ -139,23 +148,23 @@ class Connection:
             server.write(chunk)
             await server.drain()
 
-    async def _pump_responses(self, server: StreamReader) -> None:
+    async def _pump_responses(self, responses: StreamReader, client: StreamWriter) -> None:
         met, passed = Fault(), 0
-        while chunk := await server.read(CHUNK_BYTES):
+        while chunk := await responses.read(CHUNK_BYTES):
             if begun := self._conversation.responses_in(chunk):
                 met, passed = await self._met(begun), 0
             if met.kind is Kind.CUT and passed + len(chunk) > met.amount:
-                await self._cut(chunk[: int(met.amount) - passed])
+                await self._cut(client, chunk[: int(met.amount) - passed])
             elif met.kind is Kind.STALL and passed + len(chunk) > met.amount and not self.lost:
-                await self._pass_response(chunk[: int(met.amount) - passed])
+                await self._pass_response(client, chunk[: int(met.amount) - passed])
                 self.lost = True
             elif met.kind is Kind.BANDWIDTH:
-                await self._trickle(chunk, met)
+                await self._trickle(client, chunk, met)
             elif not self.lost:
-                await self._pass_response(chunk)
+                await self._pass_response(client, chunk)
             passed += len(chunk)
         if not self.lost:
-            self._client.write_eof()
+            client.write_eof()
 
     async def _met(self, begun: int) -> Fault:
         """Return the fault that the responses meet which begin now; nothing else meets them until the next begins."""
@@ -169,18 +178,18 @@ class Connection:
         self.lost = fault.kind is Kind.BLACK_HOLE
         return fault
 
-    async def _pass_response(self, chunk: bytes) -> None:
-        self._client.write(chunk)
-        await self._client.drain()
+    async def _pass_response(self, client: StreamWriter, chunk: bytes) -> None:
+        client.write(chunk)
+        await client.drain()
 
-    async def _cut(self, chunk: bytes) -> None:
+    async def _cut(self, client: StreamWriter, chunk: bytes) -> None:
         """End the connection in order, so that the client gets every byte before the cut."""
-        await self._pass_response(chunk)
-        self._client.close()
+        await self._pass_response(client, chunk)
+        client.close()
         raise Broken
 
-    async def _trickle(self, chunk: bytes, fault: Fault) -> None:
+    async def _trickle(self, client: StreamWriter, chunk: bytes, fault: Fault) -> None:
         size = max(1, int(fault.amount) // PIECES_PER_SECOND)
         for start in range(0, len(chunk), size):
             await fault.pause(len(chunk[start : start + size]) / fault.amount)
-            await self._pass_response(chunk[start : start + size])
+            await self._pass_response(client, chunk[start : start + size])

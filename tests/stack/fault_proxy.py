@@ -6,6 +6,7 @@ that are under way on it. A fault holds for what begins after it was set, until 
 """
 
 import asyncio
+import socket
 import threading
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
@@ -33,7 +34,7 @@ class FaultProxy:
         self._loop = loop
         self._fault = Fault()
         self._connections: set[Connection] = set()
-        self._listener: asyncio.Server | None = None
+        self._listener: socket.socket | None = None
         self.port = 0
         self.accepted = 0
         """How many connections have been opened through it."""
@@ -105,12 +106,16 @@ class FaultProxy:
 
     async def open(self) -> None:
         """Accept connections, always at the same port."""
-        self._listener = await asyncio.start_server(self._accept, HOST, self.port, backlog=BACKLOG)
-        self.port = self._listener.sockets[0].getsockname()[1]
+        self._listener = socket.create_server((HOST, self.port), backlog=BACKLOG)
+        self._listener.setblocking(False)
+        self.port = self._listener.getsockname()[1]
+        # asyncio's own server forgets to close what it was accepting when it is closed itself.
+        self._loop.add_reader(self._listener, self._accept, self._listener)
 
     async def close(self) -> None:
         """Accept none any more, and reset those that there are."""
         if self._listener is not None:
+            self._loop.remove_reader(self._listener)
             self._listener.close()
         self._listener = None
         await self._stop(self._connections)
@@ -134,9 +139,14 @@ class FaultProxy:
         async with fault.changed:
             await fault.changed.wait_for(lambda: fault.events >= count)
 
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _accept(self, listener: socket.socket) -> None:
+        try:
+            accepted, _ = listener.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return  # the client has gone again
+        accepted.setblocking(False)
         self.accepted += 1
-        connection = Connection(reader, writer, self._fault)
+        connection = Connection(accepted, self._fault)
         self._connections.add(connection)
         connection.start(*self._upstream, ended=lambda: self._connections.discard(connection))
 

@@ -1,10 +1,11 @@
 """What each fault of the proxy does, seen by an HTTP client on one side and by the server that counts on the other."""
 
+import gc
 import http.client
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -231,3 +232,23 @@ def test_the_end_of_the_proxy_resets_what_is_open(counter: Counter):
         proxy.run(proxy.close())
         with pytest.raises(ConnectionResetError):
             sock.recv(1)
+
+
+def test_the_end_of_the_proxy_closes_what_was_just_being_accepted(counter: Counter):
+    knocked: list[socket.socket] = []
+    for _ in range(5):
+        with ThreadPoolExecutor(1) as client:
+            with fault_proxy(counter.address) as proxy:
+                knocking = client.submit(knock_until_refused, proxy.port, knocked)
+                while not proxy.accepted and not knocking.done():
+                    pass  # it is closed in the midst of it
+            knocking.result()
+    for connection in knocked:
+        connection.close()
+    gc.collect()  # what was left open would say so here
+
+
+def knock_until_refused(port: int, knocked: list[socket.socket]) -> None:
+    with suppress(OSError):
+        while True:
+            knocked.append(socket.create_connection((HOST, port)))

@@ -6,7 +6,7 @@ import pytest
 
 from storage.backends.filesystem import FilesystemDocuments
 from storage.errors import BackendUnavailable, Conflict
-from storage.kinds import stream_appender
+from storage.kinds import appending, stream_appender
 from storage.kinds.event_stream import EventStream
 from storage.kinds.events import NewEvent, events_appended
 from tests.storage.stores import FilesystemStores
@@ -111,7 +111,7 @@ def test_callers_that_wait_together_share_atomic_writes(streams, monkeypatch):
 
 
 def test_a_stream_that_is_always_taken_by_others_is_a_conflict(stores, streams, monkeypatch):
-    monkeypatch.setattr(stream_appender, "LONGEST_PAUSE_SECONDS", 0)
+    monkeypatch.setattr(appending, "LONGEST_PAUSE_SECONDS", 0)
     rival = stores.open(EventStream, "event_stream")
     driver = streams._documents._driver
     write = driver.write
@@ -123,7 +123,7 @@ def test_a_stream_that_is_always_taken_by_others_is_a_conflict(stores, streams, 
     monkeypatch.setattr(driver, "write", always_late)
     with pytest.raises(Conflict, match="too busy"):
         streams.append("orders", [NewEvent("placed", {})])
-    assert streams.head("orders") == stream_appender.ATTEMPTS
+    assert streams.head("orders") == appending.ATTEMPTS
 
 
 def test_an_append_tells_those_who_listen_which_stream_has_grown(streams):
@@ -148,8 +148,8 @@ def test_what_a_process_knows_of_a_stream_goes_with_its_driver(stores, streams):
 
 
 def test_only_the_streams_used_last_are_remembered(streams, monkeypatch):
-    monkeypatch.setattr(stream_appender, "STREAMS_KEPT", 2)
+    monkeypatch.setattr(appending, "KEPT_PER_DRIVER", 2)
     for stream_id in ("a", "b", "c"):
         streams.append(stream_id, [NewEvent("placed", {})])
-    remembered = stream_appender._appenders[streams._documents.cache_anchor]
+    remembered = stream_appender._appenders.names(streams._documents.cache_anchor)
     assert [binding[-1] for binding in remembered] == ["b", "c"]

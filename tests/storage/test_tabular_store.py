@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from northstar.errors import AlreadyExists, InvalidRequest, VersionConflict
-from storage.documents import ABSENT, Increment, Put
+from storage.documents import ABSENT, Delete, Increment, Put
 from storage.errors import CeilingReached, FloorReached, InvalidKey, InvalidValue, ValueTooLarge
 from storage.kinds.tabular_store import DeleteRecord, PutRecord, TabularStore
 from tests.storage.stores import FilesystemStores
@@ -173,6 +173,21 @@ def test_another_tenant_sees_nothing(open_tables):
     assert globex.list_by_prefix("policies").records == ()
     assert globex.delete("policies", "p1") is False
     assert open_tables("acme").get("policies", "p1") is not None
+
+
+def test_writes_of_one_table_take_place_together_or_not_at_all(tables):
+    tables.write("t", [Put("a", {"n": 1}, ABSENT), Put("b", {"n": 2})])
+    with pytest.raises(VersionConflict):
+        tables.write("t", [Put("a", {"n": 3}), Delete("b", 7)])
+    assert [record and record.data for record in tables.get_many("t", ["b", "c", "a"])] == [{"n": 2}, None, {"n": 1}]
+
+
+def test_a_listing_can_be_read_from_its_end(tables):
+    tables.write("t", [Put(f"k{number}", {}) for number in range(5)] + [Put("z", {})])
+    page = tables.list_by_prefix("t", "k", limit=2, reverse=True)
+    assert [record.key for record in page.records] == ["k4", "k3"]
+    rest = tables.list_by_prefix("t", "k", after=page.next_after, reverse=True)
+    assert ([record.key for record in rest.records], rest.next_after) == (["k2", "k1", "k0"], None)
 
 
 def test_many_records_are_read_in_the_order_asked_and_written_all_or_none(tables):

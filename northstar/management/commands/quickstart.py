@@ -50,6 +50,11 @@ class Command(BaseCommand):
             _print_text(out, prepared)
             if not options["no_hint"]:
                 out.line()
+                if prepared.credentials.api_key:
+                    out.line(
+                        f"Rules of an example payroll:  {shlex.join([sys.executable, 'manage.py', 'seed_rules'])}",
+                        "dim",
+                    )
                 out.line(f"Serve it:  {shlex.join([sys.executable, 'manage.py', 'serve'])}", "dim")
 
 

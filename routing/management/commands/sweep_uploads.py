@@ -1,19 +1,16 @@
 """Remove uploads that nobody registered and parts of writes that died, behind every object route."""
 
 import json
-import re
 import sys
 from argparse import ArgumentParser, ArgumentTypeError
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any
 
 from django.core.management.base import BaseCommand
 
 from northstar.console import BAD, GOOD, Out
+from northstar.durations import read_duration
 from routing.operations.sweeping import OLDER_THAN, RouteSweep, sweep_routes
-
-_UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 24 * 3600}
-_DURATION: Final = re.compile(r"(\d{1,6})([smhd])", re.ASCII)
 
 
 class Command(BaseCommand):
@@ -67,7 +64,7 @@ def _told(row: dict[str, Any], *, dry_run: bool) -> str:
 
 
 def _duration(text: str) -> timedelta:
-    found = _DURATION.fullmatch(text)
-    if found is None:
-        raise ArgumentTypeError(f"{text!a} is no duration such as 30m, 24h or 3d.")
-    return timedelta(seconds=int(found[1]) * _UNITS[found[2]])
+    try:
+        return read_duration(text)
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from None

@@ -11,6 +11,7 @@ from analytics.contracts import known
 from analytics.contracts.judging import Judge, Panel, judge_record
 from analytics.contracts.seeds import ACTIVE, DRAFTS, seed
 from northstar.context import RequestContext
+from routing.models import RouteChange
 from storage.errors import BackendUnavailable
 from storage.kinds.tabular_store import TabularStore
 from storage.opening import open_store
@@ -95,6 +96,16 @@ def test_click_ids_are_kept_as_the_contract_lets_them(retention, kept):
         assert set(verdict.click_ids or ()) == {"fbclid", "gclid"}
         assert all(value.startswith(kept) for value in verdict.click_ids.values())
         assert ("AbC-1" in verdict.click_ids.values()) is (retention == "keep")
+
+
+def test_a_landing_url_keeps_no_more_of_a_click_id_than_the_contract_lets_it():
+    rules = seed("google_ads").rules.model_copy(update={"click_ids": (), "click_id_retention": "presence"})
+    judged = Panel({"google_ads": contract("google_ads", rules)}, {})
+    tags = "utm_source=google&utm_medium=cpc&utm_campaign=spring"
+    for number in range(3):
+        verdict = judged.judge({"landing_url": f"https://acme.com/?gclid=Ab{number}&{tags}&x=1#gclid=y"})
+        assert verdict.landing_url == f"https://acme.com/?gclid=&{tags}&x=1#gclid="
+    assert panel().judge({"landing_url": f"https://acme.com/?gclid=Ab&{tags}"}).landing_url is None
 
 
 def test_positions_stand_in_the_landing_url_where_the_record_has_one():
@@ -192,3 +203,22 @@ def test_a_row_that_was_changed_by_hand_judges_nothing(acme_api):
     assert acme_api.get(GOOGLE).json()["error_code"] == "CONFLICT"
     known._known.clear()
     assert judge_record(CONTEXT, PAID).contract_id is None
+
+
+def test_a_save_that_breaks_off_changed_nothing_and_can_be_sent_again(acme_api, monkeypatch):
+    acme_api.put(GOOGLE, PLAIN)
+    rows = RouteChange.objects.count()
+    written = TabularStore.write
+
+    def away(*_args: Any, **_options: Any) -> Any:
+        raise BackendUnavailable("The store is away.")
+
+    second = {**PLAIN, "allowed_fields": [], "version": "2.0.0"}
+    monkeypatch.setattr(TabularStore, "write", away)
+    answer = acme_api.put(GOOGLE, second)
+    monkeypatch.setattr(TabularStore, "write", written)
+    assert (answer.status_code, RouteChange.objects.count()) == (503, rows)
+    assert acme_api.get(GOOGLE).json()["version"] == "1.0.0"
+    assert acme_api.put(GOOGLE, second).status_code == 200
+    listed = {one["version"]: one["status"] for one in acme_api.get(f"{GOOGLE}/versions").json()["items"]}
+    assert listed == {"1.0.0": "retired", "2.0.0": "active"}

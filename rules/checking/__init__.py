@@ -1,0 +1,1 @@
+"""The consistency checks of a seed, by what they look at; `rules.checks` runs them all."""
