@@ -159,6 +159,7 @@ def _key_of(usages: list[Usage]) -> str:
 
 def _count(plan: Plan) -> Receipt:
     try:
+        remember_project(plan)
         taken = take(plan, COMMITTED)
     except BackendUnavailable as error:
         if any(share.level.policy.fail != OPEN for share in plan.shares):
@@ -166,7 +167,6 @@ def _count(plan: Plan) -> Receipt:
         logger.warning("Usage of %s %s passes uncounted: %s", plan.provider, plan.metric, error.detail)
         levels = tuple(unused(share.level) for share in plan.shares)
         return Receipt(plan.row_id, units(plan.amount), levels, counted=False)
-    remember_project(plan)
     shares = plan.shares
     raise_alerts(plan.context, shares, taken.totals)
     return _receipt(plan, taken, shares)

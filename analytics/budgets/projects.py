@@ -13,7 +13,7 @@ _known = Remembered[bool]()
 
 
 def remember_project(plan: Plan) -> None:
-    """Note the plan's project with its tenant, once per process."""
+    """Note the plan's project with its tenant, once per process and before anything is taken: a crash leaves nothing unseen."""
     if plan.home is not None:
         note_project(plan.context, plan.home)
 

@@ -69,8 +69,8 @@ def reserve(
         raise _wrong("ttl_seconds", f"A reservation is held for 1 to {LONGEST_SECONDS} seconds.")
     plan = plan_usage(context, provider, metric, positive(amount), key=key, at=at)
     assert plan is not None
-    taken = take(plan, HELD, datetime.now(UTC) + timedelta(seconds=seconds))
     remember_project(plan)
+    taken = take(plan, HELD, datetime.now(UTC) + timedelta(seconds=seconds))
     row, totals = taken.row, taken.totals
     if taken.replayed and row.state == HELD and _is_over(row):
         row, totals = settle(context, open_place(context, plan.home), row, EXPIRED)

@@ -106,8 +106,8 @@ def _swept(context: RequestContext, project: str | None, now: datetime, *, foldi
 
 
 def _reviewed(context: RequestContext, place: Place) -> int:
-    """Raise and resolve what is due in a place, leave word of its budgets; return how many alerts that were."""
-    changed, seen = 0, []
+    """Raise and resolve what is due in a place, leave word of its budgets for diagnostics and pages; return how many alerts."""
+    changed, seen = 0, list[Figure]()
     for figure in _figures(context, place):
         changed += len(resolve_reached(context, figure)) + len(review(context, figure))
         seen.append(figure)
