@@ -167,7 +167,7 @@ class RewriteOut(BaseModel):
     after: str
 
 
-class ValidationOut(BaseModel):
+class ContractValidationOut(BaseModel):
     """What a contract says of parameters. `valid`: no finding is an error."""
 
     valid: bool
@@ -226,7 +226,7 @@ class SaidOut(BaseModel):
     codes: list[str]
 
 
-class ChangeOut(BaseModel):
+class VerdictChangeOut(BaseModel):
     """A stored record whose verdict would be another one."""
 
     row_id: str
@@ -247,7 +247,7 @@ class DecisionsOut(BaseModel):
 class DiffOut(BaseModel):
     """What the version would change in the records that were looked at. `judged` are those that it or its predecessor judges."""
 
-    items: list[ChangeOut]
+    items: list[VerdictChangeOut]
     next_cursor: str | None
     looked_at: int
     judged: int

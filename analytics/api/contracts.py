@@ -19,7 +19,7 @@ from analytics.api.contract_bodies import (
     TemplateIn,
     TemplateOut,
     ValidateIn,
-    ValidationOut,
+    ContractValidationOut,
     VersionsQuery,
     contract_answer,
     diff_answer,
@@ -134,7 +134,7 @@ class ContractValidation(ContractView):
 
     scopes: ClassVar[dict[str, str]] = {"POST": "data:read"}
 
-    @extend_schema(operation_id="contracts_validate", request=ValidateIn, responses=ValidationOut)
+    @extend_schema(operation_id="contracts_validate", request=ValidateIn, responses=ContractValidationOut)
     def post(self, request: Request, platform: str) -> Response:  # noqa: ARG002
         """Judge a URL, or fields by name: which field, at which position, what was expected, and how to fix it."""
         body = self.body(ValidateIn)

@@ -4,20 +4,9 @@ from typing import Any
 
 import pytest
 
-from tests.api.isolation_cast import (
-    BODIES,
-    CANARY,
-    Operation,
-    World,
-    build_world,
-    memory,
-    neighbours,
-    operations,
-    operator,
-    prepare,
-    strangers,
-    told,
-)
+from tests.api.isolation_cast import Operation, memory, neighbours, operations, operator, strangers, told
+from tests.api.isolation_fillings import BODIES
+from tests.api.isolation_world import CANARY, World, build_world, prepare
 from tests.conftest import Api
 
 OPERATIONS = operations()
@@ -30,7 +19,7 @@ def world(acme, globex, system) -> World:
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=[operation.name for operation in OPERATIONS])
 def test_an_operation_serves_its_owner_and_shows_or_changes_nothing_for_anybody_else(operation, world, lab):
-    prepare(world, operation)
+    prepare(world, operation.name, operation.path)
     refused, others, everything = strangers(world, operation), neighbours(world, operation), operator(world)
     before = memory(lab)
     for who, (api, how) in refused.items():
