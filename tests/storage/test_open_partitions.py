@@ -1,6 +1,7 @@
 """The collector may close a driver in the middle of another's read: in the same thread, at any allocation."""
 
 import threading
+from typing import Any
 
 from storage.backends.filesystem_cache import OpenPartitions
 
@@ -19,7 +20,8 @@ class Opened:
 
 
 def test_a_driver_that_is_collected_while_another_opens_a_partition_locks_nothing():
-    cache, left_over = OpenPartitions(), Opened()
+    cache: Any = OpenPartitions()
+    left_over = Opened()
     cache.get(GONE, NAME, lambda: left_over)
 
     def create() -> Opened:
