@@ -8,16 +8,13 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final, Literal, TypeVar, cast
 
-from northstar.errors import Forbidden, InvalidRequest, NorthstarError
+from northstar.errors import InvalidRequest, NorthstarError
 from storage.config import MASK
 from storage.documents import (
-    ABSENT,
     ANY,
-    ATOMIC_BYTES,
-    ATOMIC_OPERATIONS,
     BulkPut,
     Delete,
     Deltas,
@@ -37,12 +34,18 @@ from storage.documents import (
     Totals,
     Written,
 )
-from storage.errors import BackendRejected, BackendUnavailable, InvalidValue, ValueTooLarge
+from storage.errors import BackendRejected, BackendUnavailable
+from storage.guard_checks import (
+    check_appended,
+    check_expect,
+    check_increment,
+    checked_atomic,
+    checked_put,
+    is_named,
+)
 from storage.keys import Scope, check_key, check_partition, check_prefix, check_text
 from storage.metering import DEFECT, OK, record
-from storage.registry import APPEND_ONLY
 from storage.usage import DELETED, NOTHING, Usage, of_get, of_get_many, of_put, of_put_many, of_scan, of_write
-from storage.values import CheckedFields, check_fields, check_number, checked
 
 ATTEMPTS: Final = 3
 FIRST_PAUSE_SECONDS: Final = 0.05
@@ -188,23 +191,23 @@ class GuardedDocuments:
         operation_id: str = "",
     ) -> Written:
         inner = self._inner(ref)
-        _check_appended(ref.collection, Put(ref.key, fields, expect, expires_at))
-        good = _checked_put(fields, expect, expires_at)
+        check_appended(ref.collection, Put(ref.key, fields, expect, expires_at))
+        good = checked_put(fields, expect, expires_at)
         return self._caller.run(
             "put",
             lambda: self._driver.put(inner, good, expect=expect, expires_at=expires_at, operation_id=operation_id),
-            repeatable=_is_named(operation_id),
+            repeatable=is_named(operation_id),
             spends=of_put(len(good.encoded)),
         )
 
     def delete(self, ref: Ref, *, expect: Literal[Expectation.ANY] | int = ANY, operation_id: str = "") -> bool:
         inner = self._inner(ref)
-        _check_appended(ref.collection, Delete(ref.key, expect))
-        _check_expect(expect)
+        check_appended(ref.collection, Delete(ref.key, expect))
+        check_expect(expect)
         return self._caller.run(
             "delete",
             lambda: self._driver.delete(inner, expect=expect, operation_id=operation_id),
-            repeatable=_is_named(operation_id),
+            repeatable=is_named(operation_id),
             spends=DELETED,
         )
 
@@ -218,12 +221,12 @@ class GuardedDocuments:
         operation_id: str = "",
     ) -> Totals:
         inner = self._inner(ref)
-        _check_appended(ref.collection, Increment(ref.key, deltas))
-        size = _check_increment(deltas, ceilings or {}, floors or {})
+        check_appended(ref.collection, Increment(ref.key, deltas))
+        size = check_increment(deltas, ceilings or {}, floors or {})
         return self._caller.run(
             "increment",
             lambda: self._driver.increment(inner, deltas, ceilings=ceilings, floors=floors, operation_id=operation_id),
-            repeatable=_is_named(operation_id),
+            repeatable=is_named(operation_id),
             spends=of_put(size),
         )
 
@@ -268,12 +271,12 @@ class GuardedDocuments:
     ) -> list[Outcome]:
         inner = self._partition(collection, partition)
         for operation in operations:
-            _check_appended(collection, operation)
-        good = _checked_atomic(operations)
+            check_appended(collection, operation)
+        good = checked_atomic(operations)
         return self._caller.run(
             "write",
             lambda: self._driver.write(collection, inner, good, operation_id=operation_id),
-            repeatable=_is_named(operation_id),
+            repeatable=is_named(operation_id),
             spends=of_write(good),
         )
 
@@ -289,8 +292,8 @@ class GuardedDocuments:
                 if place not in inner:
                     inner[place] = self._partition(*place)
                 check_key(ref.key)
-                _check_appended(ref.collection, Put(ref.key, document.fields, document.expect, document.expires_at))
-                good = _checked_put(document.fields, document.expect, document.expires_at)
+                check_appended(ref.collection, Put(ref.key, document.fields, document.expect, document.expires_at))
+                good = checked_put(document.fields, document.expect, document.expires_at)
             except NorthstarError as error:
                 refused[position] = error
             else:
@@ -325,77 +328,3 @@ class GuardedDocuments:
         if ref.partition[:depth] != self._prefix:
             raise BackendRejected("The backend answered with a document of another scope.")
         return replace(document, ref=Ref(ref.collection, ref.partition[depth:], ref.key))
-
-
-def _check_appended(collection: str, operation: Operation) -> None:
-    """Refuse whatever could change, remove or let expire a document of an append-only collection."""
-    if collection not in APPEND_ONLY:
-        return
-    if not isinstance(operation, Put) or operation.expect is not ABSENT or operation.expires_at is not None:
-        raise Forbidden(f"{collection} is append-only: nothing in it is changed or removed.")
-
-
-def _checked_put(fields: Fields, expect: Expect, expires_at: datetime | None) -> CheckedFields:
-    _check_expect(expect)
-    if expires_at is not None:
-        if expires_at.utcoffset() is None:
-            raise InvalidValue("expires_at has no time zone.", fix="Give it in UTC, such as 2026-11-20T12:00:00Z.")
-        if expires_at <= datetime.now(UTC):
-            raise InvalidValue("expires_at is not in the future.", fix="Delete the document instead.")
-    return checked(fields)
-
-
-def _check_expect(expect: Any) -> None:
-    if isinstance(expect, Expectation):
-        return
-    if isinstance(expect, bool) or not isinstance(expect, int) or expect < 1:
-        raise InvalidRequest(f"{expect!a} is no version.", fix="Send a version as it was read.")
-
-
-def _is_named(operation_id: str) -> bool:
-    """Whether the caller has named the write, so that it may be sent again. Raises InvalidRequest for no valid Unicode."""
-    try:
-        return bool(operation_id.encode())
-    except UnicodeEncodeError:
-        raise InvalidRequest(f"The operation id {operation_id!a} is not valid Unicode.") from None
-
-
-def _check_increment(deltas: Deltas, ceilings: Deltas, floors: Deltas) -> int:
-    """Return the size of the deltas, encoded."""
-    if not deltas:
-        raise InvalidValue("An increment names no field.")
-    size = check_fields(dict(deltas))
-    for bounds in (deltas, ceilings, floors):
-        for name, number in bounds.items():
-            check_number(name, number)
-            if name not in deltas:
-                raise InvalidValue(f"{name} has a bound but no delta.", fix="Bound only fields that are incremented.")
-    return size
-
-
-def _checked_atomic(operations: Sequence[Operation]) -> list[Operation]:
-    if not 1 <= len(operations) <= ATOMIC_OPERATIONS:
-        raise ValueTooLarge(f"An atomic write has {len(operations)} operations; 1 to {ATOMIC_OPERATIONS} are allowed.")
-    size = 0
-    good: dict[str, Operation] = {}
-    for operation in operations:
-        check_key(operation.key)
-        if operation.key in good:
-            raise InvalidRequest(f"The key {operation.key!a} stands twice in one atomic write.")
-        good[operation.key], fields_size = _checked_operation(operation)
-        size += len(operation.key) + fields_size
-    if size > ATOMIC_BYTES:
-        raise ValueTooLarge(f"An atomic write has {size} bytes; {ATOMIC_BYTES} are allowed.")
-    return list(good.values())
-
-
-def _checked_operation(operation: Operation) -> tuple[Operation, int]:
-    match operation:
-        case Put():
-            fields = _checked_put(operation.fields, operation.expect, operation.expires_at)
-            return Put(operation.key, fields, operation.expect, operation.expires_at), len(fields.encoded)
-        case Delete():
-            _check_expect(operation.expect)
-        case Increment():
-            return operation, _check_increment(operation.deltas, operation.ceilings, operation.floors)
-    return operation, 0
