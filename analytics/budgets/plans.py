@@ -137,8 +137,7 @@ def plan_usage(
     asked = _Asked(context, moment, now if timely else moment)
     shares = _shares(asked, levels or [implied_level(context, provider, metric)], amount)
     price = price_of(context, provider, metric, moment) if metric != MONEY else None
-    said = [provider, metric, str(amount), instant_text(at) if at else "", *(["held"] if held else [])]
-    facts = _facts(context, said, key)
+    facts = _facts(context, [provider, metric, str(amount), "held" if held else "used"], key)
     if price:
         cost = priced(amount, price.rate)
         shares += _shares(asked, levels_of(context, provider, MONEY), cost, price.rate)

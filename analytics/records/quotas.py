@@ -1,15 +1,17 @@
 """The budget gate: a record counts 1 of `analytics` `records` where such a budget is set, and whatever it says that it used."""
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 from analytics.budgets.counting import Usage, record_usage, record_usages
 from analytics.budgets.errors import BudgetExceeded, BudgetThrottled
 from analytics.budgets.plans import plan_usage
+from analytics.budgets.shelves import levels_of
 from analytics.records.drafts import Draft
 from northstar.context import RequestContext
-from northstar.errors import InvalidRequest, NorthstarError
+from northstar.errors import IdempotencyMismatch, InvalidRequest, NorthstarError
+from storage.errors import FloorReached
 from storage.kinds.analytics_store import AnalyticsStore
 
 PROVIDER: Final = "analytics"
@@ -24,9 +26,10 @@ def refused_by_budgets(context: RequestContext, drafts: Sequence[Draft], store: 
     """
     refused = dict(_by_number(context, drafts, store))
     yield from ((drafts[place], error) for place, error in refused.items())
-    for place, draft in enumerate(drafts):
-        usage = draft.row.get("usage")
-        error = _by_usage(context, draft, usage) if usage and place not in refused else None
+    using = [draft for place, draft in enumerate(drafts) if draft.row.get("usage") and place not in refused]
+    known = store.holders([draft.claim for draft in using]) if using else {}
+    for draft in using:
+        error = None if draft.claim in known else _by_usage(context, draft, draft.row["usage"])
         if error:
             yield draft, error
 
@@ -34,7 +37,7 @@ def refused_by_budgets(context: RequestContext, drafts: Sequence[Draft], store: 
 def _by_number(
     context: RequestContext, drafts: Sequence[Draft], store: AnalyticsStore
 ) -> Iterator[tuple[int, NorthstarError]]:
-    if not drafts or plan_usage(context, PROVIDER, METRIC, 1, budgeted_only=True) is None:
+    if not drafts or not levels_of(context, PROVIDER, METRIC):
         return
     known = store.holders([draft.claim for draft in drafts])
     firsts: dict[str, int] = {}
@@ -42,7 +45,8 @@ def _by_number(
         if draft.claim not in known:
             firsts.setdefault(draft.claim, place)
     places = list(firsts.values())
-    usages = [Usage(1, drafts[place].claim, _instant(drafts[place])) for place in places]
+    moments = _counted_at(context, [_instant(drafts[place]) for place in places])
+    usages = [Usage(1, drafts[place].claim, at) for place, at in zip(places, moments, strict=True)]
     try:
         record_usages(context, PROVIDER, METRIC, usages)
     except (BudgetExceeded, BudgetThrottled) as error:
@@ -50,12 +54,30 @@ def _by_number(
         yield from ((place, error) for place in places[counted:])
 
 
+def _counted_at(context: RequestContext, moments: list[datetime]) -> list[datetime]:
+    """The moments, but now for what is too late for its own window: it arrives now, and is not lost for that."""
+    if not moments or _is_taken(context, min(moments)):
+        return moments
+    now = datetime.now(UTC)
+    return [moment if _is_taken(context, moment) else now for moment in moments]
+
+
+def _is_taken(context: RequestContext, moment: datetime) -> bool:
+    try:
+        plan_usage(context, PROVIDER, METRIC, 1, at=moment)
+    except InvalidRequest:
+        return False
+    return True
+
+
 def _by_usage(context: RequestContext, draft: Draft, usage: dict[str, str]) -> NorthstarError | None:
-    """Count what the record says that it used, once per analytics_id."""
+    """Count what the record says that it used, once per analytics_id. Said otherwise before, the store will tell the conflict."""
     key = f"record-{draft.analytics_id}"
     try:
         record_usage(context, usage["provider"], usage["metric"], usage["amount"], key=key, at=_instant(draft))
-    except (BudgetExceeded, BudgetThrottled, InvalidRequest) as error:
+    except IdempotencyMismatch:
+        return None
+    except (BudgetExceeded, BudgetThrottled, FloorReached, InvalidRequest) as error:
         return error
     return None
 
