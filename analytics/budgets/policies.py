@@ -17,6 +17,8 @@ FAILS: Final = (CLOSED, OPEN)
 GRACE_SECONDS: Final = 86_400
 LONGEST_GRACE_SECONDS: Final = 31 * 86_400
 MOST_THRESHOLDS: Final = 10
+LONGEST_THRESHOLD: Final = 40
+"""Characters: it stands in the key of its alert."""
 MOST_PERCENT: Final = 1000
 _FOR_EVER: Final = WindowRule(LIFETIME)
 
@@ -170,6 +172,8 @@ def _check(policy: Policy) -> None:
     if len(policy.thresholds) > MOST_THRESHOLDS:
         raise _refusal("thresholds", f"There are more than {MOST_THRESHOLDS} thresholds.")
     for name in policy.thresholds:
+        if len(name) > LONGEST_THRESHOLD:
+            raise _refusal("thresholds", f"A threshold has at most {LONGEST_THRESHOLD} characters.")
         _threshold(name, 1)
         if name.endswith("%") and policy.hard_limit is None and policy.soft_limit is None:
             raise _refusal("thresholds", "A percentage needs a hard_limit or a soft_limit.")

@@ -67,7 +67,7 @@ def reserve(
     """
     if not 1 <= seconds <= LONGEST_SECONDS:
         raise _wrong("ttl_seconds", f"A reservation is held for 1 to {LONGEST_SECONDS} seconds.")
-    plan = plan_usage(context, provider, metric, positive(amount), key=key, at=at)
+    plan = plan_usage(context, provider, metric, positive(amount), key=key, at=at, held=True)
     assert plan is not None
     remember_project(plan)
     taken = take(plan, HELD, datetime.now(UTC) + timedelta(seconds=seconds))
@@ -232,14 +232,11 @@ def _taken_off(tenant: Place, leg: Row, name: str) -> None:
 
 
 def _changed(row: Row, amount: int, top_ups: dict[str, int], until: datetime | None) -> Row:
-    def of(rate: str) -> int:
-        return priced(amount, rate) if rate else amount
-
-    charges = tuple(replace(one, reserved=one.reserved + of(one.rate)) for one in row.charges)
+    """The cost is that of the whole: crumbs that are rounded one by one would hold less than their sum is committed with."""
+    whole = row.amount + amount
+    charges = tuple(replace(one, reserved=priced(whole, one.rate) if one.rate else whole) for one in row.charges)
     ends = row.expires_at if until is None else until
-    return replace(
-        row, charges=charges, amount=row.amount + amount, expires_at=ends, facts={**row.facts, "top_ups": top_ups}
-    )
+    return replace(row, charges=charges, amount=whole, expires_at=ends, facts={**row.facts, "top_ups": top_ups})
 
 
 def _open(context: RequestContext, provider: str, metric: str, reservation_id: str) -> tuple[Place, Row]:
@@ -262,9 +259,13 @@ def _plan(context: RequestContext, row: Row, amount: int = 0) -> Plan:
     plan = plan_usage(of_row, row.facts["provider"], row.facts["metric"], amount, at=row.at, timely=False)
     assert plan is not None
     charged = {charge.counter for charge in row.charges}
-    return replace(
-        plan, shares=tuple(share for share in plan.shares if share.level.project is None or share.counter in charged)
-    )
+    kept = [share for share in plan.shares if share.level.project is None or share.counter in charged]
+    return replace(plan, shares=tuple(replace(share, amount=_more(row, amount, share.rate)) for share in kept))
+
+
+def _more(row: Row, amount: int, rate: str) -> int:
+    """What an amount more costs, which is not always what it would cost alone."""
+    return priced(row.amount + amount, rate) - priced(row.amount, rate) if rate else amount
 
 
 def _told(row: Row) -> Reservation:

@@ -29,6 +29,9 @@ ANCHORS: Final = {
     YEAR: "MM-DD, such as 04-01",
 }
 """The anchors that a window may have, and what they say. Without one: midnight, Monday, the 1st, January, 1 January."""
+EARLIEST: Final = datetime(1900, 1, 1, tzinfo=UTC)
+LATEST: Final = datetime(9000, 1, 1, tzinfo=UTC)
+"""Exclusive. Beyond, windows would begin or end where dates do."""
 SHORTEST_SECONDS: Final = 60
 LONGEST_SECONDS: Final = 400 * 86_400
 BUCKETS: Final = 100
@@ -38,6 +41,7 @@ late."""
 _ROLLING: Final = re.compile(r"([1-9][0-9]{0,8})([smhd])")
 _UNIT_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _BUCKET_SECONDS: Final = (1, 5, 10, 30, 60, 300, 600, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400, 7 * 86_400)
+LEAP_YEAR: Final = 2028
 _WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _CLOCK: Final = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 _MONTH_DAY: Final = re.compile(r"(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])")
@@ -81,7 +85,16 @@ class WindowRule:
         return next(size for size in _BUCKET_SECONDS if self.seconds <= size * BUCKETS)
 
     def at(self, moment: datetime) -> Window:
-        """Return the window that an event of this moment (aware) counts in."""
+        """Return the window that an event of this moment (aware) counts in.
+
+        Raises InvalidRequest outside the years 1900 to 9000.
+        """
+        if not EARLIEST <= moment < LATEST:
+            raise InvalidRequest(
+                f"The time {moment.isoformat()} is not accepted: it lies outside the years 1900 to 9000.",
+                fix="Send the time of the usage, or leave it out for now.",
+                errors=[FieldError("at", "range", "The years 1900 to 9000 are accepted.")],
+            )
         if self.text == LIFETIME:
             return Window(LIFETIME, LIFETIME)
         if self.rolls:
@@ -198,7 +211,7 @@ def _is_anchor(window: str, anchor: str) -> bool:
         case "quarter":
             return anchor.isascii() and anchor.isdecimal() and 1 <= int(anchor) <= 12
         case "year":
-            return bool(_MONTH_DAY.fullmatch(anchor))
+            return bool(_MONTH_DAY.fullmatch(anchor)) and int(anchor[3:]) <= monthrange(LEAP_YEAR, int(anchor[:2]))[1]
     return False
 
 
