@@ -97,6 +97,7 @@ class TestContent:
             (png(), "image/png", True),
             (b"plain", "text/plain", True),
             (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "image/svg+xml", False),
+            (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "image/mine+xml; a=b", False),
             (b"<html><script>1</script></html>", "image/png", False),
             (b"%PDF-1.7", "application/pdf", False),
         ],
