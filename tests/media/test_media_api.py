@@ -154,5 +154,6 @@ class TestIsolation:
         for reference in (theirs["object_ref"], elsewhere, "x"):
             tables.upsert("media_outputs", key, {**row, "object_ref": reference})
             assert b"acme only" not in content(globex_api, mine).getvalue()
-        tables.upsert("media_outputs", key, {**row, "mime_type": 7})
-        assert globex_api.get(f"media/{mine['media_id']}").status_code == 404
+        for wrong in ({"mime_type": 7}, {"size_bytes": -1}):
+            tables.upsert("media_outputs", key, {**row, **wrong})
+            assert globex_api.get(f"media/{mine['media_id']}").status_code == 404
