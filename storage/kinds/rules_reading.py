@@ -4,7 +4,7 @@ A client's own rule wins, then that of whoever it falls back to, at last GLOBAL'
 choice is made here. A fallback between client and GLOBAL is data: the first read in a process that meets one asks once more.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, date, datetime
 from typing import Any, Final, Generic, Literal, TypeVar, cast
@@ -114,16 +114,23 @@ class Reader:
         entries = self._sheet(found, unit).standing(revision)
         rows = tuple(_rows(LIMIT, entries, Limit))
         if any(row.status == "published" for row in rows):
-            valid = [row for row in rows if self._asked_day_in(year, row)]
-            return self._answer(found, tuple(valid), GLOBAL, _candidates([GLOBAL], len(valid)), entries)
+            valid = tuple(self._counting(year, rows))
+            return self._answer(found, valid, GLOBAL, _candidates([GLOBAL], len(valid)), entries)
         known = [int(entry.slot) for entry in self._sheet(found, YEARS).standing(revision)]
         if known and year > max(known):
             raise NotPublishedError(year, max(known))
         raise RuleNotFoundError(f"There are no limits for {year}.", fix=_PUBLISH)
 
-    def _asked_day_in(self, year: int, row: Limit) -> bool:
-        """Of a year other than the day's, all limits count: who asks for 2024 today wants 2024's."""
-        return self.day.year != year or (row.valid_from <= self.day and (row.valid_to or date.max) > self.day)
+    def _counting(self, year: int, rows: Sequence[Limit]) -> Iterable[Limit]:
+        """Return one row per code: of a year that is over its last, of one to come its first.
+
+        `rows` are in the order of their codes and first days.
+        """
+        if self.day.year == year:
+            return [row for row in rows if row.valid_from <= self.day and (row.valid_to or date.max) > self.day]
+        nearest = rows if self.day.year > year else reversed(rows)
+        by_code = {row.code: row for row in nearest}
+        return [by_code[code] for code in sorted(by_code)]
 
     def _found(self, units: Sequence[Unit]) -> Found:
         found = self._knowledge.sheets(self._documents, units, self._asked)
