@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime
 from typing import Any, Final, Generic, Literal, TypeVar, cast
 
 from storage.kinds.rules_documents import RulesDocuments
-from storage.kinds.rules_errors import NotPublishedError, RevisionGone, RuleNotFoundError
+from storage.kinds.rules_errors import NotPublishedError, RevisionGone, RuleNotFoundError, RulesRefused
 from storage.kinds.rules_history import Entry, Sheet
 from storage.kinds.rules_knowledge import Asked, Found, Knowledge, Tier
 from storage.kinds.rules_layout import LEVELS, YEARS, Unit, chain_unit
@@ -74,6 +74,8 @@ class Reader:
         self._documents = documents
         self._knowledge = knowledge
         self._asked = asked
+        if isinstance(when, datetime):
+            raise RulesRefused("as_of is a moment, and rules count by the day.", fix="Pass a date: `.date()` of it.")
         self.day = when or datetime.now(UTC).date()
 
     def pipeline(self, plan_id: str, client_id: str | None) -> Answer[tuple[Step, ...]]:

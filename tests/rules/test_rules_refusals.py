@@ -1,6 +1,6 @@
 """What would make rules wrong is refused before anything is committed, and what was answered once cannot be altered."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
@@ -101,6 +101,26 @@ def test_a_revision_that_there_is_not_can_be_neither_restored_nor_promoted_nor_p
         with pytest.raises(RuleNotFoundError):
             attempt()
     assert rules.get_batch_state("b") is None
+
+
+def test_what_is_sent_again_because_its_answer_was_lost_is_kept_once_and_answered_as_it_is(rules):
+    for send, kept in (
+        (lambda content, name: rules.append_audit_entry(content, operation_id=name), rules.audit_entries),
+        (
+            lambda content, name: rules.save_processing_result("b", 1, content, operation_id=name),
+            lambda: rules.processing_results("b"),
+        ),
+    ):
+        first = send({"a": 1}, "op-1")
+        assert send({"a": 1}, "op-1") == first
+        send({"a": 1}, "op-2")
+        assert len(kept().items) == 2
+
+
+def test_a_moment_is_no_day(rules):
+    rules.publish([match("0.5")], reason="seed")
+    with pytest.raises(RulesRefused):
+        rate(rules, day=datetime(2026, 1, 1, tzinfo=UTC))
 
 
 def test_a_code_has_one_limit_on_any_day_that_is_asked_about(rules):
