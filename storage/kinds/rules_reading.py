@@ -9,8 +9,10 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, date, datetime
 from typing import Any, Final, Generic, Literal, TypeVar, cast
 
+from pydantic import ValidationError
+
 from storage.kinds.rules_documents import RulesDocuments
-from storage.kinds.rules_errors import NotPublishedError, RevisionGone, RuleNotFoundError, RulesRefused
+from storage.kinds.rules_errors import DamagedRules, NotPublishedError, RevisionGone, RuleNotFoundError, RulesRefused
 from storage.kinds.rules_history import Entry, Sheet
 from storage.kinds.rules_knowledge import Asked, Found, Knowledge, Tier
 from storage.kinds.rules_layout import LEVELS, YEARS, Unit, chain_unit
@@ -105,6 +107,8 @@ class Reader:
             raise RuleNotFoundError(
                 f"Nobody of {', '.join(owners)} has the rule {rule_id!a} on {self.day}.", fix=_PUBLISH
             )
+        if len(answer.value) != 1:
+            raise DamagedRules(f"Several rules {rule_id!a} of {answer.owner} are stored for {self.day}.")
         (rule,) = answer.value
         return Answer(**{**_fields(answer), "value": rule})
 
@@ -245,8 +249,11 @@ def level_of(owner: str) -> str:
 
 
 def row_of(kind: str, entry: Entry) -> AnyRow:
-    """Return the row that an entry holds."""
-    return ROWS[kind].model_validate({**entry.body, "valid_from": entry.begins, "valid_to": entry.ends})
+    """Return the row that an entry holds. Raises DamagedRules for one that could not have been published."""
+    try:
+        return ROWS[kind].model_validate({**entry.body, "valid_from": entry.begins, "valid_to": entry.ends})
+    except ValidationError:
+        raise DamagedRules(f"A stored {kind} was damaged.") from None
 
 
 def _fields(answer: Answer[Any]) -> dict[str, Any]:
