@@ -158,7 +158,7 @@ class PromotionsView(Publishing):
         parameters=[_IF_MATCH],
     )
     def post(self, request: Request) -> Response:
-        """Publish here (X-Env) exactly what stands in another environment of the tenant. The key must be for both, and read data."""
+        """Publish here (X-Env) exactly what stands in another environment of the tenant. The key must be for both."""
         body = self.body(RulesPromotionIn)
         self.credential.require_env(body.from_env)
         self.credential.require("data:read")

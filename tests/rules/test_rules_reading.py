@@ -242,7 +242,8 @@ def test_damaged_rules_are_told_as_such(place):
     rules = place.open()
     rules.publish([match("0.50", valid_to=date(2026, 1, 1)), match("0.60", valid_from=date(2026, 1, 1))], reason="seed")
     sheet = rules._documents.get(unit_of(match("0")).sheet)
-    for harm in ({"to": None}, {"body": {}}):
+    harms: list[dict[str, Any]] = [{"to": None}, {"body": {}}]
+    for harm in harms:
         entries = [{**entry, **harm} for entry in sheet.fields["entries"]]
         rules._documents.put(sheet.ref, {**sheet.fields, "entries": entries})
         with pytest.raises(DamagedRules):
