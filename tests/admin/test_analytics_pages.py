@@ -114,12 +114,26 @@ def test_budgets_show_what_is_used_and_held_and_how_they_stand(acme_api, member)
     assert "soft limit reached" in text(viewer.get(page("budgets")))
 
 
+def test_a_threshold_that_was_reached_is_no_soft_limit_and_far_from_the_limit(acme_api, member):
+    set_budget(member("operator"), hard_limit="100000", soft_limit="80000")
+    acme_api.post("analytics/budgets/openai/tokens/usage", {"amount": "60000"})
+    viewer = member("viewer")
+    shown = text(viewer.get(page("budgets")))
+    assert "50% reached" in shown
+    assert "soft limit reached" not in shown
+    list(sweep_budgets())
+    assert not BudgetNearLimit.objects.exists()
+    acme_api.post("analytics/budgets/openai/tokens/usage", {"amount": "20500.5"})
+    list(sweep_budgets())
+    assert "80,500.5 of 100,000, 80%" in text(viewer.get("/admin/"))
+
+
 def test_the_dashboard_tells_what_the_sweep_saw_near_its_limit_and_forgets_it_again(acme_api, member, boss):
     set_budget(member("operator"))
     acme_api.post("analytics/budgets/openai/tokens/usage", {"amount": "91"})
     list(sweep_budgets())
     row = BudgetNearLimit.objects.get()
-    assert (row.place, row.share, row.why) == ("acme/dev", 91, "reached 50%, soft_limit")
+    assert (row.place, row.share, row.why) == ("acme/dev", 91, "has reached its soft limit")
     home = boss.get("/admin/")
     assert "<strong>1</strong> budget near limit" in text(home)
     assert link(home, "<strong>openai tokens</strong>") == "/admin/stores/budgets/?tenant=acme&env=dev&provider=openai"
