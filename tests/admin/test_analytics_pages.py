@@ -88,6 +88,16 @@ def test_a_budget_is_set_checked_and_audited_as_over_the_api(acme_api, member):
     assert (told["soft_limit"], told["hard_limit"], told["mode"], told["thresholds"]) == ("80", "100", "block", ["50%"])
 
 
+def test_one_wrong_field_of_a_budget_hides_no_other(acme_api, member):
+    wrong = {"provider": "acme ai", "hard_limit": "ten", "window": "fortnight", "timezone": "Mars/Olympus"}
+    shown = text(set_budget(member("operator"), **wrong))
+    for told in ("is no name of a provider", "is no decimal number", "is no window", "is no zone"):
+        assert told in shown
+    body = {"hard_limit": "ten", "window": "fortnight", "timezone": "Mars/Olympus"}
+    answer = acme_api.put("analytics/budgets/openai/tokens", body)
+    assert (answer.status_code, [one["field"] for one in answer.json()["errors"]]) == (400, list(body))
+
+
 def test_a_form_that_somebody_overtook_changes_nothing(acme_api, member):
     operator = member("operator")
     set_budget(operator)
