@@ -144,6 +144,10 @@ class Operation(AutoSchema):
     def map_parsers(self) -> list[str]:
         return ["application/json"]  # the views read their bodies themselves, so REST Framework knows no parser
 
+    def get_summary(self) -> str:
+        """Return the first sentence of the description, or the part of it that can stand alone."""
+        return re.split(r"[.:;](?:\s|$)", self.get_description(), maxsplit=1)[0]
+
     def get_tags(self) -> list[str]:
         if not self.path.startswith("/api/v1/"):
             return [EARLIER]

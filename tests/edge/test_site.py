@@ -105,6 +105,13 @@ def test_every_call_says_what_it_does_itself(schema):
         assert len(set(told)) == len(told), path
 
 
+def test_every_call_is_summed_up_in_a_line(schema):
+    for path, operations in schema["paths"].items():
+        for operation in operations.values():
+            assert 8 <= len(operation["summary"]) <= 160, (path, operation["summary"])
+            assert operation["description"].startswith(operation["summary"])
+
+
 def test_every_call_stands_in_a_part_that_is_described(schema):
     parts = {part["name"] for part in schema["tags"] if part["description"]}
     calls = [operation for operations in schema["paths"].values() for operation in operations.values()]
