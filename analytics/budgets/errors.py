@@ -12,12 +12,9 @@ class BudgetExceeded(QuotaExceeded):
     `figures`: provider, metric, level, limit, used, reserved, requested (decimal texts) and resets_at (None: never by itself).
     """
 
-    usual_fix = (
-        "Ask for less, wait for resets_at, or have the limit raised: PUT /api/v1/analytics/budgets/{provider}/{metric}."
-    )
-
     def __init__(self, detail: str, figures: Mapping[str, Any]) -> None:
-        super().__init__(detail)
+        limit = f"PUT /api/v1/analytics/budgets/{figures['provider']}/{figures['metric']}"
+        super().__init__(detail, fix=f"Ask for less, wait for resets_at, or have the limit raised: {limit}.")
         self.figures = dict(figures)
 
     def facts(self) -> dict[str, Any]:

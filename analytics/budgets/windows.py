@@ -6,6 +6,7 @@ two hours of one name on a night when clocks change never share a counter. A rol
 
 import re
 from calendar import monthrange
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
@@ -174,15 +175,27 @@ class WindowRule:
 
 
 def window_rule(text: str, zone: str = "UTC", anchor: str = "") -> WindowRule:
-    """Return the rule. Raises InvalidRequest, naming the accepted forms, for another grammar, zone or anchor."""
-    if text != LIFETIME and text not in CALENDAR and not _is_rolling(text):
-        raise _refusal("window", f"{text[:40]!a} is no window. Accepted: {GRAMMAR}.")
-    if not _is_zone(zone):
-        raise _refusal("timezone", f"{zone[:60]!a} is no zone. Accepted: UTC and IANA names such as Europe/Copenhagen.")
-    if anchor and not _is_anchor(text, anchor):
-        accepted = f"Accepted: {ANCHORS[text]}." if text in ANCHORS else f"A window {text} has none."
-        raise _refusal("anchor", f"{anchor[:40]!a} is no anchor of the window {text}. {accepted}")
+    """Return the rule. Raises InvalidRequest, naming the accepted forms, for another grammar, zone or anchor: all at once."""
+    wrong = list(_wrong(text, zone, anchor))
+    if wrong:
+        raise InvalidRequest(
+            " ".join(f"The budget's {one.field} is not valid: {one.detail}" for one in wrong),
+            fix="Correct the field in `errors`.",
+            errors=wrong,
+        )
     return WindowRule(text, zone, anchor)
+
+
+def _wrong(text: str, zone: str, anchor: str) -> Iterator[FieldError]:
+    known = text == LIFETIME or text in CALENDAR or _is_rolling(text)
+    if not known:
+        yield FieldError("window", "grammar", f"{text[:40]!a} is no window. Accepted: {GRAMMAR}.")
+    if not _is_zone(zone):
+        accepted = "Accepted: UTC and IANA names such as Europe/Copenhagen."
+        yield FieldError("timezone", "grammar", f"{zone[:60]!a} is no zone. {accepted}")
+    if known and anchor and not _is_anchor(text, anchor):
+        accepted = f"Accepted: {ANCHORS[text]}." if text in ANCHORS else f"A window {text} has none."
+        yield FieldError("anchor", "grammar", f"{anchor[:40]!a} is no anchor of the window {text}. {accepted}")
 
 
 def _is_rolling(text: str) -> bool:
@@ -245,14 +258,6 @@ def _months_from(local: date, span: int, first_month: int, first_day: int, step:
 def _clamped(months: int, day: int) -> date:
     year, month = divmod(months, 12)
     return date(year, month + 1, min(day, monthrange(year, month + 1)[1]))
-
-
-def _refusal(field: str, detail: str) -> InvalidRequest:
-    return InvalidRequest(
-        f"The budget's {field} is not valid: {detail}",
-        fix="Correct the field in `errors`.",
-        errors=[FieldError(field, "grammar", detail)],
-    )
 
 
 def bounds(window: Window) -> dict[str, Any]:

@@ -130,8 +130,10 @@ def _apply(verdict: Verdict, draft: Draft) -> None:
 
 def _violation(verdict: Verdict) -> ContractViolation:
     wrong = [one for one in verdict.findings if one.severity == Severity.ERROR]
+    fields = dict.fromkeys(one.field for one in wrong)
     return ContractViolation(
-        f"The record breaks contract {verdict.contract_id} version {verdict.version}: {len(wrong)} errors.",
+        f"The record breaks version {verdict.version} of the contract for {verdict.platform} in {', '.join(fields)}.",
+        fix=f"Correct the fields in `errors`, or the contract: PUT /api/v1/analytics/contracts/{verdict.platform}.",
         errors=[_field_error(one) for one in wrong[:FINDINGS_KEPT]],
     )
 

@@ -22,9 +22,12 @@ def told(capsys, *arguments):
 
 def test_a_budget_is_set_raised_priced_and_listed(tenant_context, capsys):
     set_to = told(
-        capsys, "set", "openai", "usd", "--soft", "5", "--hard", "10", "--window", "month", "--threshold", "50%"
+        capsys,
+        *("set", "openai", "usd", "--soft", "5", "--hard", "10", "--window", "month", "--threshold", "50%"),
+        *("--rollover-cap", "3", "--carry-debt"),
     )
     assert (set_to["hard_limit"], set_to["thresholds"], set_to["updated_by"]) == ("10", ["50%"], "command:budget")
+    assert (set_to["rollover_cap"], set_to["carry_debt"]) == ("3", True)
     told(capsys, "adjust", "openai", "usd", "grant", "2.5", "--reason", "goodwill")
     told(capsys, "price", "openai", "tokens", "0.001", "--source", "price list", "--since", "2026-01-01")
     record_usage(tenant_context, "openai", "tokens", 4000)
