@@ -42,6 +42,13 @@ class Oversubscribed(InvalidRequest):
     usual_fix = "Lower the limit, raise the tenant's first, or set oversubscribe: true."
 
 
+class BudgetsChanged(Conflict):
+    """A budget was set since the reservation was made, in which it does not count: it cannot be raised. Nothing was changed."""
+
+    retryable: ClassVar[bool] = False
+    usual_fix = "Commit at most what it holds, and count what was used beyond with POST …/usage."
+
+
 class ReservationSettled(Conflict):
     """The reservation was settled in another way before: `state` says how. Nothing was changed."""
 

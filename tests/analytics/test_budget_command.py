@@ -61,3 +61,18 @@ def test_a_lab_begins_with_three_budgets_and_keeps_what_was_made_of_them(databas
         ("serper", "calls", "day"),
     ]
     assert RouteChange.objects.filter(action="BUDGET_SET").count() == 3
+
+
+def test_the_whole_of_a_policy_can_be_said_and_names_are_as_in_a_request(tenant_context, capsys):
+    kept = ("--currency", "USD", "--rollover-cap", "3", "--carry-debt")
+    said = told(capsys, "set", "openai", "usd", "--hard", "10", "--window", "month", *kept)
+    assert (said["currency"], said["rollover_cap"], said["carry_debt"]) == ("USD", "3", True)
+    for name, value in (
+        ("--project", "a:b"),
+        ("--project", ""),
+        ("--user", "a/b"),
+        ("--env", "Prod"),
+        ("--currency", "$"),
+    ):
+        with pytest.raises(CommandError, match=name):
+            call_command("budget", "set", "openai", "usd", "--level", "user", "--tenant", "acme", name, value)

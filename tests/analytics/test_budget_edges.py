@@ -8,7 +8,7 @@ import pytest
 from analytics.budgets import folding, recovery, settling
 from analytics.budgets.amounts import micros
 from analytics.budgets.counting import record_usage
-from analytics.budgets.errors import BudgetExceeded
+from analytics.budgets.errors import BudgetExceeded, BudgetsChanged
 from analytics.budgets.figures import figures_for
 from analytics.budgets.folding import fold
 from analytics.budgets.names import COUNTERS, FOLDED
@@ -190,6 +190,23 @@ def test_what_is_topped_up_in_crumbs_passes_no_limit_in_dollars(tenant_context):
         top_up(tenant_context, "openai", "tokens", held.reservation_id, "0.000001")
     commit(tenant_context, "openai", "tokens", held.reservation_id)
     assert figure(tenant_context, "usd").used == 1
+
+
+def test_a_reservation_is_not_raised_past_a_budget_that_it_does_not_count_in(context, tenant_context):
+    project = replace(TOKENS, level="project", project="p1")
+    set_policy(context, project, Terms(hard_limit=10))
+    held = [reserve(context, "openai", "tokens", 2).reservation_id for _ in range(3)]
+    set_policy(context, project, Terms(hard_limit=3, window="day"))
+    with pytest.raises(BudgetsChanged):
+        top_up(context, "openai", "tokens", held[0], 1)
+    with pytest.raises(BudgetsChanged):
+        commit(context, "openai", "tokens", held[0], 3)
+    assert commit(context, "openai", "tokens", held[0], 2).state == "committed"
+    set_policy(context, project, Terms(hard_limit=10))
+    top_up(context, "openai", "tokens", held[1], 1)
+    set_policy(tenant_context, TOKENS, Terms(hard_limit=10))
+    with pytest.raises(BudgetsChanged):
+        top_up(context, "openai", "tokens", held[2], 1)
 
 
 def test_a_check_also_asks_the_budget_in_dollars(acme_api):

@@ -1,8 +1,9 @@
 """Set, list, raise, price, prove and sweep budgets."""
 
 import json
+import re
 import sys
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -26,6 +27,7 @@ from northstar.context import RequestContext
 from northstar.errors import InvalidRequest, NorthstarError
 from northstar.rendering import dumps
 from routing.models import Tenant
+from routing.patterns import ENV_PATTERN, IDENTIFIER_PATTERN
 
 ACTOR: Final = "command:budget"
 _SHOWN: Final = ("provider", "metric", "level", "window", "usage", "reserved", "soft_limit", "effective_limit", "mode")
@@ -83,6 +85,7 @@ def _set(command: Command, options: dict[str, Any]) -> bool:
         "fail",
         "oversubscribe",
         "grace_seconds",
+        "currency",
         "rollover_cap",
         "carry_debt",
     )
@@ -220,6 +223,9 @@ def _add_set(parser: ArgumentParser) -> None:
         "--oversubscribe", action="store_true", help="Projects may be promised more than the tenant has."
     )
     parser.add_argument("--grace-seconds", type=int, default=GRACE_SECONDS, help="How late usage of a window may come.")
+    parser.add_argument(
+        "--currency", type=_like(r"([A-Z]{3})?"), default="", help="What the amounts are in, such as USD."
+    )
     parser.add_argument("--rollover-cap", help="How much unused limit the next window gets at most.")
     parser.add_argument(
         "--carry-debt", action="store_true", help="The next window pays what was used beyond the limit."
@@ -241,13 +247,24 @@ def _add_budget(parser: ArgumentParser) -> None:
     parser.add_argument("provider", help="Such as openai.")
     parser.add_argument("metric", help="Such as tokens.")
     parser.add_argument("--level", choices=LEVELS, help="project where a project is named, else tenant.")
-    parser.add_argument("--user", help="With level user: for this user alone.")
+    parser.add_argument("--user", type=_like(IDENTIFIER_PATTERN), help="With level user: for this user alone.")
 
 
 def _add_place(parser: ArgumentParser) -> None:
     parser.add_argument("--tenant", required=True)
-    parser.add_argument("--env", default="dev", help="Default: dev.")
-    parser.add_argument("--project", help="The project's budgets, which stand below its tenant's.")
+    parser.add_argument("--env", type=_like(ENV_PATTERN), default="dev", help="Default: dev.")
+    parser.add_argument(
+        "--project", type=_like(IDENTIFIER_PATTERN), help="The project's budgets, which stand below its tenant's."
+    )
+
+
+def _like(pattern: str) -> Callable[[str], str]:
+    def checked(given: str) -> str:
+        if not re.fullmatch(pattern, given):
+            raise ArgumentTypeError(f"{given[:80]!a} does not look like {pattern}")
+        return given
+
+    return checked
 
 
 def _context(options: dict[str, Any]) -> RequestContext:
