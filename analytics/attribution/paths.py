@@ -18,9 +18,7 @@ def path_to(conversion: Conversion, touches: Path, lookback: timedelta | None, t
     A touch at the very moment of the conversion counts, and so does one exactly as old as the lookback.
     """
     path: Path = [
-        one
-        for one in touches
-        if one.at <= conversion.at and (lookback is None or conversion.at - one.at <= lookback)
+        one for one in touches if one.at <= conversion.at and (lookback is None or conversion.at - one.at <= lookback)
     ]
     path = sorted(path, key=lambda one: one.at)
     for name in transforms:
