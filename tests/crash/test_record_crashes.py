@@ -46,10 +46,15 @@ class Nursery:
         self._say(json.dumps(config))
 
     def bear(self, name: str) -> None:
-        """Start a writer, and wait until its first batch was acknowledged."""
+        """Start a writer."""
         self.told[name] = []
         self._say(name)
-        while not self.told[name] or name not in self._pids:
+        while name not in self._pids:
+            self._hear()
+
+    def hear_of(self, name: str) -> None:
+        """Wait until a batch of a writer was acknowledged."""
+        while not self.told[name]:
             self._hear()
 
     def kill(self, name: str) -> None:
@@ -117,6 +122,7 @@ def test_killing_writers_of_records_loses_none_and_counts_none_twice(store, back
         nursery.bear("w0")
         for number in range(1, 1 + (MOST or (29 if backend == "filesystem" else 7))):
             nursery.bear(f"w{number}")  # while one dies, another is alive
+            nursery.hear_of(f"w{number - 1}")
             threading.Event().wait(random.uniform(0, LONGEST_LIFE_SECONDS))  # the random moment
             nursery.kill(f"w{number - 1}")
     finally:
