@@ -7,6 +7,7 @@ from analytics.budgets.counting import Receipt
 from analytics.budgets.figures import Figure, forecast_of
 from analytics.budgets.reservations import Reservation
 from northstar.context import RequestContext
+from northstar.modes import SYSTEM_TENANT
 
 
 def level_answer(context: RequestContext, figure: Figure) -> dict[str, Any]:
@@ -50,7 +51,7 @@ def level_answer(context: RequestContext, figure: Figure) -> dict[str, Any]:
         "version": None if policy.inherited or policy.implied else policy.version,
         "created_at": policy.created_at,
         "updated_at": figure.updated_at or policy.updated_at,
-        "updated_by": policy.updated_by,
+        "updated_by": "" if policy.inherited == SYSTEM_TENANT else policy.updated_by,
     }
 
 

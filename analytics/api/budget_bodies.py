@@ -188,7 +188,7 @@ class LevelOut(BaseModel):
     version: int | None
     created_at: datetime | None
     updated_at: datetime | None
-    updated_by: str
+    updated_by: str = Field(description="Who set it last; empty where that was an operator of `t_system`.")
 
 
 class BudgetOut(LevelOut):

@@ -186,12 +186,51 @@ def _extended(context: RequestContext, place: Place, row: Row, more: _TopUp) -> 
     if leg is None:
         raise _incomplete()
     _check_bounded(plan, row, leg)
-    leg = _added(tenant, plan, leg, replace(more, until=more.until + LEG_MARGIN if more.until else None))
-    try:
-        return _added(place, plan, row, more)
-    except (BudgetExceeded, BudgetThrottled):
-        _taken_off(tenant, leg, more.name)
-        raise
+    until = more.until + LEG_MARGIN if more.until else None
+    for _ in range(ATTEMPTS):
+        turn = _turn(row)
+        on_leg = replace(more, name=f"{more.name}:{turn}", until=until)
+        if more.name not in row.facts.get("top_ups", {}):
+            leg = _added(tenant, plan, leg, on_leg)
+        try:
+            return _added(place, plan, row, more, turn)
+        except _TurnOverError:
+            pass
+        except (BudgetExceeded, BudgetThrottled):
+            let_in = _turned(place, row, more, turn)
+            if let_in:
+                return let_in
+            _taken_off(tenant, leg, on_leg.name)
+            raise
+        _taken_off(tenant, leg, on_leg.name)
+        row, leg = read_row(place, row.key) or row, read_row(tenant, leg.key) or leg
+    raise Conflict("The reservation is changed by several calls at once.", fix="Send it again.")
+
+
+class _TurnOverError(Exception):
+    """A call that was refused meanwhile takes off the leg what was added in this turn."""
+
+
+def _turn(row: Row) -> int:
+    """How often a top-up was refused after its leg had it: what is taken off the leg may never be added to the home row."""
+    turn: int = row.facts.get("turn", 0)
+    return turn
+
+
+def _turned(place: Place, row: Row, more: _TopUp, turn: int) -> Row | None:
+    """End this turn, and return None; the home row where another call with the same name was let in before."""
+    for _ in range(ATTEMPTS):
+        known = read_row(place, row.key)
+        if known is None or known.state != HELD or _turn(known) != turn:
+            return None
+        if more.name in known.facts.get("top_ups", {}):
+            return known
+        try:
+            move(place, known, replace(known, facts={**known.facts, "turn": turn + 1}))
+        except VersionConflict:
+            continue
+        return None
+    raise Conflict("The reservation is changed by several calls at once.", fix="Send it again.")
 
 
 def _check_bounded(plan: Plan, row: Row, leg: Row | None) -> None:
@@ -206,8 +245,8 @@ def _check_bounded(plan: Plan, row: Row, leg: Row | None) -> None:
             )
 
 
-def _added(place: Place, plan: Plan, row: Row, more: _TopUp) -> Row:
-    """Add to one row, once per name. Raises the refusal, ReservationSettled or IdempotencyMismatch."""
+def _added(place: Place, plan: Plan, row: Row, more: _TopUp, turn: int = 0) -> Row:
+    """Add to one row in this turn, once per name. Raises the refusal, ReservationSettled or IdempotencyMismatch."""
     known: Row | None = row
     for _ in range(ATTEMPTS):
         if known is None or known.state != HELD:
@@ -217,6 +256,8 @@ def _added(place: Place, plan: Plan, row: Row, more: _TopUp) -> Row:
             if before[more.name] != more.amount:
                 raise IdempotencyMismatch("This key was used before with another amount.", fix="Send a new key.")
             return known
+        if _turn(known) != turn:
+            raise _TurnOverError
         if len(before) >= MOST_TOP_UPS:
             raise _wrong("amount", f"A reservation is topped up at most {MOST_TOP_UPS} times.")
         wanted = _changed(known, more.amount, {**before, more.name: more.amount}, more.until)

@@ -24,7 +24,7 @@ from tests.analytics.storm import Storm, blow, check_calm, limits
 from tests.api.test_every_backend import CONFIGS
 from tests.conftest import CAUSE
 
-RESERVATIONS = {"filesystem": 480, "dynamodb": 96, "firestore": 96, "cosmos": 96}
+RESERVATIONS = {"filesystem": 320, "dynamodb": 64, "firestore": 96, "cosmos": 64}
 WORKERS = 32
 KILLS = os.environ.get("NORTHSTAR_BUDGET_KILLS")
 
