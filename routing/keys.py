@@ -35,6 +35,7 @@ SCOPES: Final = (
     "routes:read",
     SWITCH_ROUTES,
     "routes:write",
+    "rules:write",
 )
 
 KEY_ISSUED: Final = "KEY_ISSUED"

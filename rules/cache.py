@@ -31,10 +31,13 @@ T = TypeVar("T")
 
 
 class RulesCache:
-    """The cache of one scope. Raises CacheError when the server does not answer, or for a value that no JSON can say."""
+    """The cache of one scope. Raises CacheError when the server does not answer, or for a value that no JSON can say.
 
-    def __init__(self, scope: Scope) -> None:
-        self._prefix = ":".join(scope.parts)
+    `shelf` keeps apart what different users of the cache store: no agent's value is ever taken for a rule.
+    """
+
+    def __init__(self, scope: Scope, shelf: str = "values") -> None:
+        self._prefix = ":".join((shelf, *scope.parts))
 
     def get(self, key: str) -> Any:
         """Return the value, or None for one that is not there, has lapsed or was not stored by us."""

@@ -1,6 +1,6 @@
 """create_persistence(context): the rules store, the cache and the files of one context, wired from its routes."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from django.conf import settings
 
@@ -10,6 +10,9 @@ from rules.files import FileStore
 from storage.keys import Scope
 from storage.kinds.rules_store import RulesStore
 from storage.opening import open_store
+
+SHELF: Final = "rules"
+"""Of the shared cache, where rules lie."""
 
 
 class Persistence(NamedTuple):
@@ -33,4 +36,4 @@ def create_persistence(context: RequestContext) -> Persistence:
 def open_rules(context: RequestContext) -> RulesStore:
     """Return the rules store of a context, with the cache that processes share where there is one. Raises as `open_store`."""
     store: RulesStore = open_store("rules_store", context)
-    return store.with_cache(RulesCache(store.scope)) if settings.REDIS_URL else store
+    return store.with_cache(RulesCache(store.scope, SHELF)) if settings.REDIS_URL else store

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from northstar.inputs import PageSize, PlainInt, Timestamp
+from routing.patterns import ENV_PATTERN
 from storage.kinds.rules_publishing import Difference, Published, Said
 from storage.kinds.rules_reading import Answer
 from storage.kinds.rules_records import AgentConfig, AuditEntry, BatchState, StepResult
@@ -92,7 +93,7 @@ class RulesRollbackIn(_Strict):
 class RulesPromotionIn(RulesRollbackIn):
     """Which rules of another environment are to stand in this one."""
 
-    from_env: Name
+    from_env: Annotated[str, Field(pattern=rf"^(?:{ENV_PATTERN})$")]
     revision: Annotated[int, Field(ge=1, strict=True)] | None = None
 
 

@@ -57,7 +57,7 @@ class Publishing(IdempotentPost, RulesView):
 class RevisionsView(Publishing):
     """The revisions of the rules."""
 
-    scopes: ClassVar[dict[str, str]] = {"GET": "data:read", "POST": "data:write"}
+    scopes: ClassVar[dict[str, str]] = {"GET": "data:read", "POST": "rules:write"}
 
     @extend_schema(operation_id="list_rules_revisions", parameters=_PAGE, responses={200: RulesRevisionPageOut})
     def get(self, request: Request) -> Response:  # noqa: ARG002
@@ -125,7 +125,7 @@ class DiffView(RulesView):
 class RollbackView(Publishing):
     """The way back to a revision."""
 
-    scopes: ClassVar[dict[str, str]] = {"POST": "data:write"}
+    scopes: ClassVar[dict[str, str]] = {"POST": "rules:write"}
 
     @extend_schema(
         operation_id="roll_back_rules",
@@ -149,7 +149,7 @@ class RollbackView(Publishing):
 class PromotionsView(Publishing):
     """The way from one environment to another."""
 
-    scopes: ClassVar[dict[str, str]] = {"POST": "data:write"}
+    scopes: ClassVar[dict[str, str]] = {"POST": "rules:write"}
 
     @extend_schema(
         operation_id="promote_rules",

@@ -150,9 +150,14 @@ def _size(fields: Mapping[str, Any]) -> int:
     return len(encode(packed(fields)))
 
 
-def is_too_large(sheet: Sheet) -> bool:
-    """Whether no document could hold the sheet."""
-    return _size(sheet.fields()) > DOCUMENT_BYTES
+def is_too_large(unit: str, sheet: Sheet) -> bool:
+    """Whether no document could hold the unit's sheet."""
+    return _size(stored_fields(unit, sheet)) > DOCUMENT_BYTES
+
+
+def stored_fields(unit: str, sheet: Sheet) -> dict[str, Any]:
+    """Return a document's fields: the sheet, and whose it is."""
+    return {"unit": unit, **sheet.fields()}
 
 
 @dataclass(frozen=True, slots=True)

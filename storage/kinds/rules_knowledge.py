@@ -5,6 +5,7 @@ is ever out of date; then the store, once for any number of readers who want the
 NORTHSTAR_RULES_POLL_SECONDS, tells when to look again, and the head tells which units changed since.
 """
 
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -176,6 +177,7 @@ class Knowledge:
             self._asking.release()
 
     def _ask(self, documents: RulesDocuments, units: Sequence[Unit]) -> Snapshot:
+        began = monotonic()
         try:
             found = documents.get_many([HEAD, *(unit.sheet for unit in units)])
         except StoreError as error:
@@ -185,9 +187,9 @@ class Knowledge:
             raise
         head = Head.of(found[0])
         with self._lock:
-            snapshot = self.snapshot = _moved(self.snapshot, head)
+            snapshot = self.snapshot = _moved(self.snapshot, head, is_later=began > self._checked_at)
+            self._checked_at = monotonic()
         self._failure = None
-        self._checked_at = monotonic()
         self.next_check = self._checked_at + settings.NORTHSTAR_RULES_POLL_SECONDS
         for unit, document in zip(units, found[1:], strict=True):
             sheet = Sheet.of(document.fields if document else None)
@@ -239,8 +241,14 @@ def _known_of(snapshot: Snapshot, units: Sequence[Unit]) -> dict[Unit, Sheet]:
     return {unit: sheet for unit in units if (sheet := snapshot.sheets.get(unit)) is not None}
 
 
-def _moved(snapshot: Snapshot | None, head: Head) -> Snapshot:
-    """Return the snapshot of this head: the same one, or a new one with what has not changed since."""
+def _moved(snapshot: Snapshot | None, head: Head, *, is_later: bool) -> Snapshot:
+    """Return the snapshot of this head: the same one, or a new one with what has not changed since.
+
+    `is_later`: the head was asked for after the snapshot's had come. Then one that is behind it, or another of the same revision,
+    is that of a store which was restored from a backup, and nothing that is known counts any more.
+    """
+    if snapshot is not None and is_later and _was_restored(snapshot.head, head):
+        return Snapshot(head)
     if snapshot is not None and snapshot.head.lineage == head.lineage:
         if snapshot.head.revision >= head.revision:
             today = datetime.now(UTC).date()
@@ -252,6 +260,10 @@ def _moved(snapshot: Snapshot | None, head: Head) -> Snapshot:
             kept = {unit: one for unit, one in snapshot.sheets.copy().items() if head.last_change(unit) <= before}
             return Snapshot(head, kept)
     return Snapshot(head)
+
+
+def _was_restored(known: Head, head: Head) -> bool:
+    return (head.revision, head.version) != (known.revision, known.version) and head.revision <= known.revision
 
 
 def _is_of(sheet: Sheet, unit: Unit, head: Head) -> bool:
@@ -318,7 +330,7 @@ class CacheInUse:
         self._tried(lambda: self._cache.setex(self._key(head, unit), CACHE_SECONDS, sheet.fields()))
 
     def _key(self, head: Head, unit: Unit) -> str:
-        return f"{self._place}:{head.lineage}:{head.revision}:{digest_of(unit)}"
+        return f"{self._place}:{head.lineage}:{head.revision}:{head.version}:{digest_of(unit)}"
 
     def _tried(self, call: Callable[[], Any]) -> Any:
         if monotonic() < pause.until:
@@ -332,14 +344,29 @@ class CacheInUse:
             return None
 
 
-_known: Final[WeakKeyDictionary[object, OrderedDict[Any, Knowledge]]] = WeakKeyDictionary()
-_knowing: Final = threading.Lock()
+class _Known:
+    """What this process knows, by driver and scope."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.scopes: WeakKeyDictionary[object, OrderedDict[Any, Knowledge]] = WeakKeyDictionary()
+
+
+_known: Final = _Known()
+
+
+def forget_after_fork() -> None:
+    """Know nothing in a child process: whoever asks or holds a lock is a thread of the parent, and will never be done here."""
+    _known.__init__()  # type: ignore[misc]
+
+
+os.register_at_fork(after_in_child=forget_after_fork)
 
 
 def knowledge_of(documents: RulesDocuments) -> Knowledge:
     """Return what this process knows of a scope's rules at the place that the driver leads to; it goes with the driver."""
-    with _knowing:
-        scopes = _known.setdefault(documents.anchor, OrderedDict())
+    with _known.lock:
+        scopes = _known.scopes.setdefault(documents.anchor, OrderedDict())
         knowledge = scopes.get(documents.scope)
         if knowledge is None:
             knowledge = scopes[documents.scope] = Knowledge()
@@ -352,7 +379,7 @@ def knowledge_of(documents: RulesDocuments) -> Knowledge:
 
 def look_again_at(scope: Scope) -> None:
     """Have the next readers of this scope ask for the revision, wherever its rules lie."""
-    with _knowing:
-        known = [scopes[scope] for scopes in _known.values() if scope in scopes]
+    with _known.lock:
+        known = [scopes[scope] for scopes in _known.scopes.values() if scope in scopes]
     for knowledge in known:
         knowledge.look_again()

@@ -12,16 +12,19 @@ from typing import Any, Final, Literal
 
 from northstar.context import RequestContext
 from northstar.errors import Conflict, FieldError, VersionConflict
+from storage.documents import KEY_BYTES
 from storage.kinds.rules_documents import RulesDocuments
 from storage.kinds.rules_errors import RulesRefused, StoreError
 from storage.kinds.rules_history import Edit, Entry, Sheet, Span, edit_of, is_too_large, restatement
-from storage.kinds.rules_layout import LEVELS, YEARS, Unit, revision_ref, slot_of, unit_of
+from storage.kinds.rules_layout import LEVELS, YEARS, Unit, directory_ref, revision_ref, slot_of, unit_of
 from storage.kinds.rules_revisions import Head, Revision, UnitChange, apply, catch_up, commit, entries_of
 from storage.kinds.rules_rows import LIMIT, MARK, Change, Retire
 
 Action = Literal["publish", "rollback", "promote"]
 ATTEMPTS: Final = 8
 REASON_CHARACTERS: Final = 2000
+LONGEST_REVISION: Final = 10**10 - 1
+"""Stands for any revision where the size of what will be stored is worked out."""
 
 Sheets = Mapping[Unit, Sheet]
 
@@ -186,12 +189,18 @@ def _checked(sheets: Sheets, edits: dict[Unit, Edit]) -> dict[Unit, Edit]:
     if LEVELS in edits:
         _check_chain(_after(sheets[LEVELS], edits[LEVELS]))
     for unit, edit in edits.items():
-        now = sheets[unit]
-        added = entries_of(edit.added, now.changed + 1, datetime.now(UTC))
-        if is_too_large(now.changed_by(now.changed + 1, edit.closed, added)):
-            what = " ".join(part for part in (unit.kind, unit.owner, unit.name) if part)
-            raise RulesRefused(f"The {what} would be larger than 350 KiB.", fix="Split it.")
+        _check_storable(unit, sheets[unit], edit)
     return edits
+
+
+def _check_storable(unit: Unit, now: Sheet, edit: Edit) -> None:
+    """Refuse what no document could hold: a revision that is committed must be applied, by whoever comes next."""
+    what = " ".join(part for part in (unit.kind, unit.owner, unit.name) if part)
+    if len(directory_ref(unit).key.encode()) > KEY_BYTES:
+        raise RulesRefused(f"The names of {what[:100]}… are too long together.", fix="Shorten one of them.")
+    added = entries_of(edit.added, LONGEST_REVISION, datetime.now(UTC))
+    if is_too_large(unit.text, now.changed_by(LONGEST_REVISION, edit.closed, added)):
+        raise RulesRefused(f"The {what} would be larger than 350 KiB.", fix="Split it.")
 
 
 def _after(sheet: Sheet, edit: Edit) -> list[tuple[str, Mapping[str, Any]]]:

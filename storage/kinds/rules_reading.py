@@ -4,13 +4,15 @@ A client's own rule wins, then that of whoever it falls back to, at last GLOBAL'
 choice is made here. A fallback between client and GLOBAL is data: the first read in a process that meets one asks once more.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, date, datetime
 from typing import Any, Final, Generic, Literal, TypeVar, cast
 
+from pydantic import ValidationError
+
 from storage.kinds.rules_documents import RulesDocuments
-from storage.kinds.rules_errors import NotPublishedError, RevisionGone, RuleNotFoundError
+from storage.kinds.rules_errors import DamagedRules, NotPublishedError, RevisionGone, RuleNotFoundError, RulesRefused
 from storage.kinds.rules_history import Entry, Sheet
 from storage.kinds.rules_knowledge import Asked, Found, Knowledge, Tier
 from storage.kinds.rules_layout import LEVELS, YEARS, Unit, chain_unit
@@ -74,6 +76,8 @@ class Reader:
         self._documents = documents
         self._knowledge = knowledge
         self._asked = asked
+        if isinstance(when, datetime):
+            raise RulesRefused("as_of is a moment, and rules count by the day.", fix="Pass a date: `.date()` of it.")
         self.day = when or datetime.now(UTC).date()
 
     def pipeline(self, plan_id: str, client_id: str | None) -> Answer[tuple[Step, ...]]:
@@ -103,6 +107,8 @@ class Reader:
             raise RuleNotFoundError(
                 f"Nobody of {', '.join(owners)} has the rule {rule_id!a} on {self.day}.", fix=_PUBLISH
             )
+        if len(answer.value) != 1:
+            raise DamagedRules(f"Several rules {rule_id!a} of {answer.owner} are stored for {self.day}.")
         (rule,) = answer.value
         return Answer(**{**_fields(answer), "value": rule})
 
@@ -114,16 +120,23 @@ class Reader:
         entries = self._sheet(found, unit).standing(revision)
         rows = tuple(_rows(LIMIT, entries, Limit))
         if any(row.status == "published" for row in rows):
-            valid = [row for row in rows if self._asked_day_in(year, row)]
-            return self._answer(found, tuple(valid), GLOBAL, _candidates([GLOBAL], len(valid)), entries)
+            valid = tuple(self._counting(year, rows))
+            return self._answer(found, valid, GLOBAL, _candidates([GLOBAL], len(valid)), entries)
         known = [int(entry.slot) for entry in self._sheet(found, YEARS).standing(revision)]
         if known and year > max(known):
             raise NotPublishedError(year, max(known))
         raise RuleNotFoundError(f"There are no limits for {year}.", fix=_PUBLISH)
 
-    def _asked_day_in(self, year: int, row: Limit) -> bool:
-        """Of a year other than the day's, all limits count: who asks for 2024 today wants 2024's."""
-        return self.day.year != year or (row.valid_from <= self.day and (row.valid_to or date.max) > self.day)
+    def _counting(self, year: int, rows: Sequence[Limit]) -> Iterable[Limit]:
+        """Return one row per code: of a year that is over its last, of one to come its first.
+
+        `rows` are in the order of their codes and first days.
+        """
+        if self.day.year == year:
+            return [row for row in rows if row.valid_from <= self.day and (row.valid_to or date.max) > self.day]
+        nearest = rows if self.day.year > year else reversed(rows)
+        by_code = {row.code: row for row in nearest}
+        return [by_code[code] for code in sorted(by_code)]
 
     def _found(self, units: Sequence[Unit]) -> Found:
         found = self._knowledge.sheets(self._documents, units, self._asked)
@@ -236,8 +249,11 @@ def level_of(owner: str) -> str:
 
 
 def row_of(kind: str, entry: Entry) -> AnyRow:
-    """Return the row that an entry holds."""
-    return ROWS[kind].model_validate({**entry.body, "valid_from": entry.begins, "valid_to": entry.ends})
+    """Return the row that an entry holds. Raises DamagedRules for one that could not have been published."""
+    try:
+        return ROWS[kind].model_validate({**entry.body, "valid_from": entry.begins, "valid_to": entry.ends})
+    except ValidationError:
+        raise DamagedRules(f"A stored {kind} was damaged.") from None
 
 
 def _fields(answer: Answer[Any]) -> dict[str, Any]:

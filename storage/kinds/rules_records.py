@@ -11,7 +11,7 @@ from typing import Any, Final
 from uuid_utils import uuid7
 
 from northstar.context import RequestContext
-from northstar.errors import AlreadyExists, Conflict, FieldError, VersionConflict
+from northstar.errors import AlreadyExists, Conflict, FieldError, IdempotencyMismatch, VersionConflict
 from northstar.instants import instant_text
 from storage.documents import ABSENT, ANY, Document, Expect, Expectation, Ref
 from storage.kinds.rules_documents import RulesDocuments
@@ -170,8 +170,7 @@ class RulesRecords:
             "operation": operation_id,
         }
         ref = Ref(AUDIT, day_partition(moment.date()), f"{instant_text(moment)}#{name}")
-        self._documents.put(ref, fields, expect=ABSENT, operation_id=operation_id)
-        stored = self._stored_by(ref, operation_id) if operation_id else None
+        stored = self._put_named(ref, fields, operation_id)
         if stored is not None:
             return _entry(stored)
         return AuditEntry(name, moment, self._context.actor, self._context.request_id, entry)
@@ -223,25 +222,31 @@ class RulesRecords:
         for _ in range(ATTEMPTS):
             ref = Ref(collection, partition, key.format(at=instant_text(moment)))
             try:
-                self._documents.put(
-                    ref, {**fields, "operation": operation_id}, expect=ABSENT, operation_id=operation_id
-                )
+                stored = self._put_named(ref, {**fields, "operation": operation_id}, operation_id)
             except StoreError as error:
                 if error.code != AlreadyExists.code:
                     raise
                 moment += _MICROSECOND
                 continue
-            stored = self._stored_by(ref, operation_id) if operation_id else None
             return stored.ref if stored else ref
         raise StoreError(Conflict("Others write at the same moment, again and again."))
 
-    def _stored_by(self, ref: Ref, operation_id: str) -> Document | None:
-        """Return what the operation has stored: here, or under the moment of an earlier attempt whose answer was lost."""
-        here = self._documents.get(ref)
-        if here is not None:
-            return here
-        found = self._documents.all(ref.collection, ref.partition)
-        return next((one for one in found if one.fields.get("operation") == operation_id), None)
+    def _put_named(self, ref: Ref, fields: Mapping[str, Any], operation_id: str) -> Document | None:
+        """Store a new document, and return what the operation has stored, if it is named: here, or in an earlier attempt.
+
+        Nobody heard of an attempt whose answer was lost: it lies under a moment and a name of its own.
+        """
+        try:
+            self._documents.put(ref, fields, expect=ABSENT, operation_id=operation_id)
+        except StoreError as error:
+            if error.code != IdempotencyMismatch.code:
+                raise
+            earlier = self._documents.all(ref.collection, ref.partition)
+            stored = next((one for one in earlier if one.fields.get("operation") == operation_id), None)
+            if stored is None:
+                raise
+            return stored
+        return self._documents.get(ref) if operation_id else None
 
 
 def _check_entry_id(entry_id: str) -> None:

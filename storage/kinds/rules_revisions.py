@@ -14,7 +14,7 @@ from northstar.errors import AlreadyExists, Conflict, NorthstarError, VersionCon
 from storage.documents import ABSENT, BulkPut, Document, Expect, Ref
 from storage.kinds.rules_documents import RulesDocuments, code_of
 from storage.kinds.rules_errors import DamagedRules, StoreError
-from storage.kinds.rules_history import Entry, Sheet, Span
+from storage.kinds.rules_history import Entry, Sheet, Span, stored_fields
 from storage.kinds.rules_layout import HEAD, UNIT_PREFIX, Unit, directory_ref, revision_ref
 
 RECENT_UNITS: Final = 512
@@ -233,7 +233,7 @@ def _puts(ref: Ref, change: UnitChange, stored: Document | None, number: int) ->
     after = before.changed_by(number, change.closed, mine)
     if after is before:
         return []
-    puts = [BulkPut(ref, {"unit": change.unit.text, **after.fields()}, stored.version if stored else ABSENT)]
+    puts = [BulkPut(ref, stored_fields(change.unit.text, after), stored.version if stored else ABSENT)]
     if is_sheet and stored is None:
         puts.append(BulkPut(directory_ref(change.unit), {"unit": change.unit.text, "since": number}, ABSENT))
     return puts

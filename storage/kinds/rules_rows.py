@@ -3,13 +3,28 @@
 Every number is an exact Decimal, given as text, an integer or a Decimal. Every row is valid on the days `[valid_from, valid_to)`.
 """
 
+import re
+from collections.abc import Mapping
 from datetime import date
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
+from functools import cache
 from typing import Annotated, Any, ClassVar, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    StrictInt,
+    ValidationError,
+    create_model,
+    model_validator,
+)
 
 from northstar.errors import NorthstarError
+from storage.kinds.rules_frozen import frozen
 from storage.values import check_number
 
 GLOBAL: Final = "GLOBAL"
@@ -22,6 +37,8 @@ CHAIN: Final = "chain"
 MARK: Final = "#"
 BEGINNING: Final = date(1, 1, 1)
 """The first day of a row that has always been valid."""
+_DECIMAL: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[Ee][+-]?[0-9]+)?")
+"""What everybody reads alike; Python would also take 1_000, spaces and the digits of other scripts."""
 
 OnFailure = Literal["stop", "review", "retry", "skip"]
 """Of a step: end the run, wait for a person, try again, or go on without it."""
@@ -39,11 +56,11 @@ def exact(given: Any) -> Decimal:
     """Return a number that nobody has rounded: of a text, an integer or a Decimal. Raises ValueError for anything else."""
     if isinstance(given, bool) or not isinstance(given, int | str | Decimal):
         raise ValueError("Send an exact number: as text such as '0.05', or as an integer.")  # noqa: TRY004 - pydantic's way
+    if isinstance(given, str) and not _DECIMAL.fullmatch(given):
+        raise ValueError("The text is no decimal number, such as 0.05 or -1200.")
     try:
         number = Decimal(given)
         check_number("the number", number)
-    except InvalidOperation:
-        raise ValueError("The text is no decimal number.") from None
     except NorthstarError as refusal:
         raise ValueError(refusal.detail) from None
     return number
@@ -87,7 +104,15 @@ Owner = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_owne
 """A client's id, GLOBAL, or a level between the two, such as PLAN#gold and REGION#west."""
 Day = Annotated[date, BeforeValidator(_day)]
 Text = Annotated[str, Field(max_length=4000)]
+Words = Annotated[Mapping[Name, Text], AfterValidator(frozen)]
 Year = Annotated[int, Field(ge=1000, le=9999, strict=True)]
+
+
+def _check_days(valid_from: date, valid_to: date | None) -> None:
+    if valid_from == date.max:
+        raise ValueError("valid_from must lie before 9999-12-31, the last day there is.")
+    if valid_to is not None and valid_to <= valid_from:
+        raise ValueError("valid_to must lie after valid_from: the days are [valid_from, valid_to).")
 
 
 class Part(BaseModel):
@@ -126,8 +151,7 @@ class BaseRow(Part):
 
     @model_validator(mode="after")
     def _check_period(self) -> "BaseRow":
-        if self.valid_to is not None and self.valid_to <= self.valid_from:
-            raise ValueError("valid_to must lie after valid_from: the days are [valid_from, valid_to).")
+        _check_days(self.valid_from, self.valid_to)
         return self
 
     def body(self) -> dict[str, Any]:
@@ -169,7 +193,7 @@ class ValidationRule(BaseRow):
     choices: tuple[Text, ...] = ()
     minimum: Amount | None = None
     maximum: Amount | None = None
-    options: dict[Name, Text] = Field(default_factory=dict)
+    options: Words = Field(default_factory=dict, validate_default=True)
     """Further words of the check, such as the other field of a comparison."""
     severity: Severity = "error"
     message: Text = ""
@@ -187,8 +211,10 @@ class CalculationRule(BaseRow):
     name: Text = ""
     description: Text = ""
     formula: Text = ""
-    figures: dict[Name, Figure] = Field(default_factory=dict)
-    options: dict[Name, Text] = Field(default_factory=dict)
+    figures: Annotated[Mapping[Name, Figure], AfterValidator(frozen)] = Field(
+        default_factory=dict, validate_default=True
+    )
+    options: Words = Field(default_factory=dict, validate_default=True)
     limits: tuple[Name, ...] = ()
     """Codes of the annual limits that the formula uses."""
     citation: Citation | None = None
@@ -260,7 +286,7 @@ class Retire(Part):
 
     kind: Literal["retire"] = "retire"
     of: Literal["step", "validation", "calculation", "limit", "chain"]
-    key: dict[Name, Name | int]
+    key: dict[Name, Owner | StrictInt]
     valid_from: Day = BEGINNING
     valid_to: Day | None = None
 
@@ -269,11 +295,27 @@ class Retire(Part):
         wanted = ROWS[self.of].key_fields
         if set(self.key) != set(wanted):
             raise ValueError(f"The key of a {self.of} is {', '.join(wanted)}.")
+        try:
+            _key_model(self.of)(**self.key)
+        except ValidationError as refusal:
+            told = "; ".join(f"{one['loc'][0]}: {one['msg']}" for one in refusal.errors())
+            raise ValueError(f"The key names no {self.of}. {told}") from None
+        _check_days(self.valid_from, self.valid_to)
         return self
 
     def row(self) -> AnyRow:
         """Return a row with this key and nothing else."""
         return ROWS[self.of].model_construct(**self.key)  # type: ignore[arg-type]
+
+
+@cache
+def _key_model(kind: str) -> type[BaseModel]:
+    """Return what checks the key fields of a kind of rows as the rows themselves do."""
+    row = ROWS[kind]
+    fields: dict[str, Any] = {
+        name: (row.model_fields[name].annotation, row.model_fields[name]) for name in row.key_fields
+    }
+    return create_model(f"{row.__name__}Key", **fields)
 
 
 Change = AnyRow | Retire

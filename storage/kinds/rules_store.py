@@ -189,6 +189,7 @@ class RulesStore:
     ) -> Published:
         """Publish, as a new revision, what stood in an earlier one. Raises RuleNotFoundError, RevisionGone and as `publish`."""
         head = catch_up(self._documents)
+        _check_there(revision, head.revision)
         wanted = {
             unit: self._sheet(unit, revision).standing(revision) for unit in self._changed(revision, head.revision)
         }
@@ -213,7 +214,7 @@ class RulesStore:
         operation_id: str = "",
     ) -> Published:
         """Publish here exactly what stands in another store (the newest revision there, or an older one)."""
-        taken = revision or catch_up(source._documents).revision
+        taken = source._known_revision(revision)
         head = catch_up(self._documents)
         units = {*source.units(), *self.units()}
         wanted = {unit: source._sheet(unit, taken).standing(taken) for unit in units}
@@ -256,7 +257,7 @@ class RulesStore:
 
     def rows(self, units: Sequence[Unit], revision: int | None = None) -> list[AnyRow]:
         """Return all rows of these units, of all days, as they stand in a revision (the newest unless one is named)."""
-        pinned = revision or catch_up(self._documents).revision
+        pinned = self._known_revision(revision)
         sheets = self._publisher.sheets(units)
         found: list[AnyRow] = []
         for unit, sheet in sheets.items():
@@ -277,9 +278,17 @@ class RulesStore:
 
     def _changed(self, before: int, after: int) -> set[Unit]:
         """Return the units that the revisions after `before`, up to `after`, have changed."""
-        if before < 0 or after > catch_up(self._documents).revision:
-            raise RuleNotFoundError(f"There is no revision {after if before >= 0 else before}.")
+        newest = catch_up(self._documents).revision
+        for number in (before, after):
+            _check_there(number, newest)
         return {change.unit for number in range(before + 1, after + 1) for change in self.revision(number).changes}
+
+    def _known_revision(self, revision: int | None) -> int:
+        """Return this revision, or the newest where none is named. Raises RuleNotFoundError for one that there is not."""
+        newest = catch_up(self._documents).revision
+        if revision is not None:
+            _check_there(revision, newest)
+        return newest if revision is None else revision
 
     def _told(self, published: Published) -> Published:
         if published.changed and not published.dry_run:
@@ -297,10 +306,15 @@ class RulesStore:
         expect: Expect = ANY,
         rules_revision: int | None = None,
     ) -> BatchState:
-        """Store where a batch stands. Its first save pins the newest revision of the rules, unless one is named."""
+        """Store where a batch stands. Its first save pins the newest revision of the rules, unless one is named.
+
+        Raises RuleNotFoundError for a revision that there is not: its rules are nobody's yet.
+        """
 
         def pin(stored: int | None) -> int:
             if rules_revision is not None:
+                if rules_revision != stored:
+                    _check_there(rules_revision, self.rules_revision())
                 return rules_revision
             return stored if stored is not None else self.rules_revision()
 
@@ -346,3 +360,10 @@ class RulesStore:
     def agent_configs(self, agent: str, *, limit: int = 100, after: str | None = None) -> Listed:
         """Return the revisions of an agent's config, the newest first."""
         return self._records.configs(agent, limit=limit, after=after)
+
+
+def _check_there(revision: int, newest: int) -> None:
+    if not 0 <= revision <= newest:
+        raise RuleNotFoundError(
+            f"There is no revision {revision}: the newest is {newest}.", fix="Name a revision that an answer named."
+        )

@@ -74,6 +74,19 @@ class DocumentBulkContract:
         assert all(documents.get_many([ref(key) for key in keys]))
         assert all_keys(documents, limit=1000) == keys
 
+    @pytest.mark.line(49, 50)
+    def test_conditions_beyond_one_commit_hold_each_for_itself(self, documents):
+        """More documents, and more bytes, than are written together; one key stands twice, in order."""
+        documents.put(ref("k30"), {"n": "old"})
+        keys = [f"k{number:02}" for number in range(60)]
+        puts = [BulkPut(ref(key), {"n": "x" * 25_000}, ABSENT) for key in [*keys, "k07"]]
+        *outcomes, twice = documents.put_many(puts)
+        refused = [key for key, outcome in zip(keys, outcomes, strict=True) if isinstance(outcome, AlreadyExists)]
+        assert (refused, type(twice)) == (["k30"], AlreadyExists)
+        assert all(isinstance(one, Written) for key, one in zip(keys, outcomes, strict=True) if key != "k30")
+        assert all_keys(documents) == keys
+        assert stored(documents, "k30").fields == {"n": "old"}
+
     @pytest.mark.line(48, 51)
     def test_a_bulk_may_go_to_several_partitions(self, documents):
         refs = [ref("k", f"table{number % 3}") for number in range(3)] + [ref("l", "table0")]

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from northstar.context import RequestContext
-from northstar.errors import NorthstarError
-from storage.documents import ABSENT, Delete, Increment, Put, Totals, Written
+from northstar.errors import AlreadyExists, NorthstarError
+from storage.backends.bulk_conditions import TOGETHER
+from storage.documents import ABSENT, BulkPut, Delete, Increment, Put, Totals, Written
 from storage.errors import BackendUnavailable
 from storage.guard import GuardedDocuments
 from storage.kinds.event_stream import EventStream
@@ -23,6 +24,7 @@ from tests.stack.fault_proxy import FaultProxy, fault_proxy
 OpenAt = Callable[[str], GuardedDocuments]
 WRITERS = 8
 EVENTS_EACH = 200
+MORE_THAN_TOGETHER = TOGETHER + 10
 CONTEXT = RequestContext("acme", "dev", "lab")
 
 WRITES: dict[str, Callable[..., Any]] = {
@@ -105,6 +107,20 @@ class DocumentFaultContract:
         assert proxy.events == 1 or skip
         assert answer == truth_of(write, direct)
         assert WRITES[write](documents, operation_id="op-1") == answer
+
+    @pytest.mark.line(49, 123)
+    @pytest.mark.parametrize("skip", [0, 1], ids=["first answer", "second answer"])
+    def test_a_bulk_whose_answer_is_lost_says_of_each_document_what_became_of_it(self, documents, direct, proxy, skip):
+        """More conditions than one commit takes. What was refused is told so, or that nobody knows; never that it was written."""
+        created = [f"n{number:02}" for number in range(MORE_THAN_TOGETHER)]
+        puts = [BulkPut(ref("k"), {"n": 2}, stored(direct, "k").version), BulkPut(ref("gone"), {"n": 2}, ABSENT)]
+        puts += [BulkPut(ref(key), {"n": 2}, ABSENT) for key in created]
+        proxy.drop_response(once=1, skip=skip)
+        replaced, refused, *others = documents.put_many(puts)
+        assert isinstance(refused, AlreadyExists | BackendUnavailable)
+        for key, outcome in zip(["k", *created], [replaced, *others], strict=True):
+            assert (outcome, stored(direct, key).fields) == (_written(direct, key), {"n": 2})
+        assert stored(direct, "gone").fields == {"n": 1}
 
     @pytest.mark.line(123, 135)
     @pytest.mark.parametrize("write", WRITES)

@@ -131,6 +131,25 @@ def test_rules_of_one_environment_are_promoted_to_another_by_a_key_for_both(acme
     assert prod.get(f"{RULES}/calculation/of%20prod%20alone").status_code == 404
 
 
+def test_who_writes_data_does_not_change_the_rules(acme, api):
+    filesystem_routes(acme, "dev")
+    agent, author = api(acme, scopes=["data:read", "data:write"]), api(acme, scopes=["rules:write"])
+    assert publish(author, MATCH).status_code == 201
+    for path, body in (
+        ("revisions", {"changes": [MATCH], "reason": "?"}),
+        ("revisions/1/rollback", {"reason": "?"}),
+        ("promotions", {"from_env": "dev", "reason": "?"}),
+    ):
+        assert agent.post(f"{RULES}/{path}", body).status_code == 403
+    assert agent.put(f"{RULES}/batches/b1", {"state": {}}).status_code == 200
+    assert author.put(f"{RULES}/batches/b1", {"state": {}}).status_code == 403
+
+
+def test_an_environment_that_cannot_be_is_refused(acme_api):
+    for env in ("Dev", "dev\n", "dev/..", ""):
+        assert acme_api.post(f"{RULES}/promotions", {"from_env": env, "reason": "?"}).status_code == 400
+
+
 def test_a_batch_pins_the_rules_and_is_written_over_the_version_that_was_read(acme_api):
     publish(acme_api, MATCH)
     first = acme_api.put(f"{RULES}/batches/b1", {"state": {"step": 100}}, headers={"If-None-Match": "*"})

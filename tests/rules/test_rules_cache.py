@@ -14,6 +14,7 @@ from django.core.cache import caches
 from northstar.settings.base import rules_cache
 from rules.cache import RulesCache
 from rules.errors import CacheError
+from rules.persistence import SHELF
 from storage.keys import Scope
 from storage.kinds import rules_knowledge
 from storage.kinds.rules_knowledge import CACHE_WARNINGS, knowledge_of
@@ -52,7 +53,7 @@ def place(settings, tmp_path) -> Iterator[Place]:
 
 def cached(place: Place, **options: Any) -> RulesStore:
     rules = place.open(**options)
-    return rules.with_cache(RulesCache(rules.scope))
+    return rules.with_cache(RulesCache(rules.scope, SHELF))
 
 
 def forget(rules: RulesStore) -> None:
@@ -80,6 +81,7 @@ def test_a_value_is_one_tenant_s_and_nobody_else_can_make_one_up(cache, redis_ur
     cache.setex("total", 60, Decimal("1.10"))
     assert RulesCache(Scope("globex", "dev")).get("total") is None
     assert RulesCache(Scope("acme", "prod")).get("total") is None
+    assert RulesCache(ACME, SHELF).get("total") is None  # where rules lie: no agent's value is one
     with redis.Redis.from_url(redis_url) as client:
         (key,) = client.keys()
         sealed = client.get(key)

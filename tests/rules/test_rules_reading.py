@@ -11,8 +11,9 @@ import pytest
 from rules.errors import RevisionGone, RuleNotFoundError, StoreError
 from storage.errors import BackendUnavailable
 from storage.kinds import rules_history, rules_revisions
-from storage.kinds.rules_knowledge import knowledge_of
-from storage.kinds.rules_layout import HEAD
+from storage.kinds.rules_errors import DamagedRules
+from storage.kinds.rules_knowledge import forget_after_fork, knowledge_of
+from storage.kinds.rules_layout import HEAD, unit_of
 from storage.kinds.rules_publishing import Published
 from storage.kinds.rules_rows import CalculationRule, Chain, Step, ValidationRule
 from storage.kinds.rules_store import RulesStore
@@ -220,6 +221,43 @@ def test_the_head_tells_of_recent_changes_only_and_forgets_whole_revisions(place
         assert [reading.get_calculation_rule("x", f"r{one}").value.name for one in range(2 + number)] == [
             str(number)
         ] * (2 + number)
+
+
+def test_a_store_that_was_restored_to_an_earlier_revision_is_believed(place):
+    """And nothing of the revisions that it has lost is told any more, by memory or cache."""
+    writer, agent = place.open(), place.open()
+    writer.publish([match("0.50")], reason="seed")
+    places = [HEAD, unit_of(match("0.50")).sheet]
+    backup = writer._documents.get_many(places)
+    writer.publish([match("0.60")], reason="lost")
+    assert rate(agent) == "0.60"
+    for document in backup:
+        writer._documents.put(document.ref, document.fields)
+    assert rate(agent) == "0.60"
+    look_again(agent)
+    assert (rate(agent), agent.rules_revision()) == ("0.50", 1)
+
+
+def test_damaged_rules_are_told_as_such(place):
+    rules = place.open()
+    rules.publish([match("0.50", valid_to=date(2026, 1, 1)), match("0.60", valid_from=date(2026, 1, 1))], reason="seed")
+    sheet = rules._documents.get(unit_of(match("0")).sheet)
+    harms: list[dict[str, Any]] = [{"to": None}, {"body": {}}]
+    for harm in harms:
+        entries = [{**entry, **harm} for entry in sheet.fields["entries"]]
+        rules._documents.put(sheet.ref, {**sheet.fields, "entries": entries})
+        with pytest.raises(DamagedRules):
+            rate(place.open(), day=date(2026, 6, 1))
+
+
+def test_a_forked_process_waits_for_no_thread_of_its_parent(place):
+    rules = place.open()
+    rules.publish([match("0.50")], reason="seed")
+    knowledge = knowledge_of(rules._documents)
+    with knowledge._lock, knowledge._asking:
+        forget_after_fork()  # as the child does
+        assert knowledge_of(rules._documents) is not knowledge
+    assert rate(place.open()) == "0.50"
 
 
 def test_rules_are_the_tenant_s_whichever_surface_asks(place):
