@@ -39,6 +39,8 @@ REMEMBERED: Final = timedelta(hours=25)
 
 _known: Final[WeakKeyDictionary[object, set[Scope]]] = WeakKeyDictionary()
 """The scopes that are recorded, by the driver of their tables."""
+KNOWN_PER_DRIVER: Final = 4096
+"""Callers name projects and surfaces as they like: what is forgotten is only looked for again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,4 +202,6 @@ class MediaRows:
                 "The first media output of a scope is noted in the control-plane database, which does not answer. "
                 "Nothing was stored."
             ) from None
+        if len(known) >= KNOWN_PER_DRIVER:
+            known.clear()
         known.add(scope)

@@ -5,6 +5,7 @@ It writes the bytes where an object's bytes lie; the driver then gives them thei
 
 import os
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -43,6 +44,28 @@ class _LocalStorage(FileSystemStorage):
         """Raise AlreadyExists: who asked for the name says what to do, and how long another may be."""
         raise AlreadyExists(f"The file {name!a} exists.")
 
+    def open(self, name: str, mode: str = "rb") -> "File[Any]":
+        return super().open(self._file(name), mode)
+
+    def delete(self, name: str) -> None:
+        if self._is_file(name):  # never an empty folder
+            super().delete(name)
+
+    def size(self, name: str) -> int:
+        return super().size(self._file(name))
+
+    def get_modified_time(self, name: str) -> datetime:
+        return super().get_modified_time(self._file(name))
+
+    def _file(self, name: str) -> str:
+        """Return the name. Raises FileNotFoundError for a folder, for what is below a file, and for too long a name."""
+        if not self._is_file(name):
+            raise FileNotFoundError(name)
+        return name
+
+    def _is_file(self, name: str) -> bool:
+        return os.path.isfile(self.path(name))  # noqa: PTH113 - a path object raises for too long a name
+
     def listdir(self, path: str) -> tuple[list[str], list[str]]:
         return super().listdir(path) if Path(self.path(path)).is_dir() else ([], [])
 
@@ -50,7 +73,7 @@ class _LocalStorage(FileSystemStorage):
         """Return the file's path. Raises SuspiciousFileOperation for one that a link would lead elsewhere."""
         path = super().path(name)
         real = os.path.realpath(self.location)
-        if os.path.commonpath([real, os.path.realpath(path)]) != real or Path(path).is_symlink():
+        if os.path.commonpath([real, os.path.realpath(path)]) != real or os.path.islink(path):  # noqa: PTH114 - as above
             raise SuspiciousFileOperation("A link leads out of the folder of the route's objects.")
         return path
 

@@ -2,6 +2,7 @@
 
 import json
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 
@@ -12,6 +13,7 @@ from django.core.management import call_command
 
 from media.deleting import delete_media
 from media.models import MediaScope
+from media.rows import _known
 from media.services import store_media
 from media.sweeping import sweep_media_in_turn
 from northstar.errors import Conflict
@@ -126,3 +128,11 @@ def test_a_request_that_died_is_taken_over_under_its_idempotency_key(acme_api, m
 def _dying():
     yield b"tw"
     raise ValueError("died")
+
+
+def test_scopes_without_number_are_recorded_and_few_are_remembered(acme_api, monkeypatch):
+    monkeypatch.setattr("media.rows.KNOWN_PER_DRIVER", 2)
+    for surface in ("a", "b", "c", "a"):
+        store_media(replace(ACME, surface_id=surface), [b"x"], session_id="s")
+    assert MediaScope.objects.count() == 3
+    assert len(_known[open_store("tabular_store", ACME).cache_anchor]) <= 2

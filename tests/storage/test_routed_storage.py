@@ -138,6 +138,17 @@ def test_an_upload_that_lies_on_disk_replaces_nothing_that_is_saved_meanwhile(fo
     assert [(name, read(storage, name)) for name, _ in saved] == saved
 
 
+@pytest.mark.parametrize("name", ["folder", "folder/file/below", "x" * 300])
+def test_what_is_no_file_on_a_folder_is_missing_as_anywhere(folders, name):
+    storage = RoutedStorage(ACME)
+    storage.save("folder/file", ContentFile(b"x"))
+    for call in (storage.open, storage.size, storage.get_modified_time):
+        with pytest.raises(FileNotFoundError):
+            call(name)
+    storage.delete(name)
+    assert storage.listdir("") == (["folder"], [])
+
+
 def test_what_a_browser_calls_an_upload_need_not_be_a_type(folders):
     name = RoutedStorage(ACME).save("a.txt", SimpleUploadedFile("a.txt", b"hello", "no type; \r\n at all"))
     assert open_store("object_store", ACME).head(name).content_type == "text/plain"
