@@ -10,6 +10,7 @@ from typing import IO, Final
 
 from PIL import Image, ImageOps
 
+from media.jpegs import FORMATS, SCANS, comes_in_layers, has_too_many_scans
 from storage.errors import BackendUnavailable
 
 TYPES: Final = frozenset({"image/gif", "image/jpeg", "image/png", "image/webp"})
@@ -17,7 +18,7 @@ _FORMATS: Final = ("GIF", "JPEG", "PNG", "WEBP")
 SOURCE_BYTES: Final = 32 * 1024 * 1024
 """A larger file gets no thumbnail."""
 PIXELS: Final = 24_000_000
-"""What is decoded at most: about 100 MB of memory, one image at a time. A JPEG is decoded at an eighth of its size already."""
+"""What is decoded at most: about 150 MB, one image at a time. A JPEG of one scan is decoded at an eighth of its size already."""
 SIDE: Final = 320
 """Pixels of a thumbnail's longer side: sharp at 160 on a fine screen."""
 THUMBNAIL_TYPE: Final = "image/webp"
@@ -67,7 +68,7 @@ def draw_thumbnail(source: IO[bytes]) -> tuple[bytes, Size]:
         raise BackendUnavailable("Too many images wait for their thumbnails.")
     try:
         with _opened(source) as image:
-            return _drawn(image), image.size
+            return _drawn(image, source), image.size
     except Image.DecompressionBombError:
         raise NoThumbnailError("The image says that it has more pixels than are ever decoded.") from None
     except _UNREADABLE as error:
@@ -80,16 +81,26 @@ def _opened(source: IO[bytes]) -> Image.Image:
     return Image.open(source, formats=_FORMATS)
 
 
-def _drawn(image: Image.Image) -> bytes:
-    original = image.size
-    image.draft("RGB", (2 * SIDE, 2 * SIDE))  # a JPEG's decoder leaves out what a thumbnail does not need
-    if image.size[0] * image.size[1] > PIXELS:
-        raise NoThumbnailError(f"The image has {original[0]} by {original[1]} pixels; {PIXELS} in all are decoded.")
+def _drawn(image: Image.Image, source: IO[bytes]) -> bytes:
+    _check_cost(image, source)
+    image.thumbnail((SIDE, SIDE))
     upright = ImageOps.exif_transpose(image)
-    upright.thumbnail((SIDE, SIDE))
     plain = upright.convert("RGBA" if upright.has_transparency_data else "RGB")
     drawn = BytesIO()
     plain.save(drawn, "WEBP", quality=80, exif=b"", icc_profile=b"")
     if drawn.tell() > THUMBNAIL_BYTES:
         raise NoThumbnailError("The thumbnail would be too large to keep.")
     return drawn.getvalue()
+
+
+def _check_cost(image: Image.Image, source: IO[bytes]) -> None:
+    width, height = image.size
+    decoded = width * height
+    if image.format in FORMATS:
+        if has_too_many_scans(source):
+            raise NoThumbnailError(f"The image has more than {SCANS} scans.")
+        if not (image.info.get("progressive") or comes_in_layers(source, len(image.getbands()))):
+            image.draft("RGB", (2 * SIDE, 2 * SIDE))  # its decoder leaves out what a thumbnail does not need
+            decoded = image.size[0] * image.size[1]
+    if decoded > PIXELS:
+        raise NoThumbnailError(f"The image has {width} by {height} pixels; {PIXELS} in all are decoded.")

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from storage.guard import ServedBy
 from storage.keys import check_text, escape
@@ -46,7 +46,7 @@ class Media(_Row):
     mime_type: str
     declared_type: str | None
     sniffed_type: str
-    size_bytes: int
+    size_bytes: int = Field(ge=0)
     checksum_sha256: str
     created_at: datetime
     updated_at: datetime

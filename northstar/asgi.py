@@ -9,10 +9,10 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 
-from django.core.wsgi import get_wsgi_application
+from northstar.requests import wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "northstar.settings.production")
-_django = get_wsgi_application()
+_django = wsgi_application()
 
 from django.conf import settings  # noqa: E402
 

@@ -80,6 +80,31 @@ CONTEXT_HEADERS: Final = {
 }
 """What each header says, and the pattern of its whole value."""
 
+EARLIER: Final = "earlier URLs"
+TAGS: Final = {
+    "context": "What was understood of a request: tenant, environment, mode, project, user, surface.",
+    "streams": "Event streams: dense positions, appended in batches, followed live.",
+    "tables": "Records with versions, and counters that keep to their bounds.",
+    "memory": "Sessions and blackboards of a user or project; everything of a user exported or erased.",
+    "metrics": "Values at their event time, listed, aggregated, the latest.",
+    "objects": "Objects of any size, and presigned requests for them.",
+    "media": "What sessions have made: objects with their facts, verified whenever they are read.",
+    "contracts": "What campaign parameters must look like, per ad platform; URLs judged, templates made.",
+    "records": "Analytics records: taken in once each, judged by gates, counted.",
+    "attribution": "Conversions shared among the touches before them.",
+    "budgets": "What may be used, what is used and held, at every level.",
+    "rules": "Pipelines, rules and limits in revisions, read for a client on a day; batches, results, audit.",
+    "routing": "Which backend keeps what: routes, locks, switches, the trail.",
+    EARLIER: "The same calls at the addresses of earlier engines.",
+}
+"""The parts of the description, in the order in which they are shown."""
+
+_PART_OF: Final = {
+    **dict.fromkeys(("sessions", "blackboards", "users"), "memory"),
+    **dict.fromkeys(("runs", "summary", "counters"), "records"),
+    "presigned": "objects",
+}
+
 
 class KeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     """How a call is authenticated."""
@@ -119,9 +144,15 @@ class Operation(AutoSchema):
     def map_parsers(self) -> list[str]:
         return ["application/json"]  # the views read their bodies themselves, so REST Framework knows no parser
 
+    def get_summary(self) -> str:
+        """Return the first sentence of the description, or the part of it that can stand alone."""
+        return re.split(r"[.:;](?:\s|$)", self.get_description(), maxsplit=1)[0]
+
     def get_tags(self) -> list[str]:
-        parts = [part for part in self.path.split("/") if part and not part.startswith("{")]
-        return [part for part in parts if part not in {"api", "v1", "storage"}][:1]
+        if not self.path.startswith("/api/v1/"):
+            return [EARLIER]
+        parts = [part for part in self.path.split("/") if part not in {"api", "v1", "storage", "analytics"}]
+        return [_PART_OF.get(name, name) for name in parts if name and not name.startswith("{")][:1]
 
 
 def complete(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:  # noqa: ARG001
@@ -145,6 +176,7 @@ def complete(result: dict[str, Any], generator: Any, request: Any, public: bool)
         }
         for name, (text, pattern) in CONTEXT_HEADERS.items()
     }
+    result["tags"] = [{"name": name, "description": text} for name, text in TAGS.items()]
     for path in result["paths"].values():
         for operation in path.values():
             _complete_call(operation)

@@ -4,13 +4,12 @@ import os
 from collections.abc import Iterable
 from typing import Any
 
-from django.core.wsgi import get_wsgi_application
-
 from northstar.memory import give_large_blocks_back
+from northstar.requests import wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "northstar.settings.production")
 give_large_blocks_back()
-_django = get_wsgi_application()
+_django = wsgi_application()
 
 from northstar.background import WEB, start_background  # noqa: E402 - Django's models first
 

@@ -81,6 +81,11 @@ def pretty(value: Any) -> str:
     return json.dumps(json.loads(dumps(value)), indent=2, ensure_ascii=False)
 
 
+def said(value: Any) -> str:
+    """Return a text as it is, and anything else as `pretty` does."""
+    return value if isinstance(value, str) else pretty(value)
+
+
 def brief(value: Any, characters: int = BRIEF) -> str:
     """Return a stored value as JSON on one line, cut off where it is long."""
     told = json.dumps(json.loads(dumps(value)), ensure_ascii=False)

@@ -28,7 +28,7 @@ from routing.resolve import snapshot
 from storage.blob_files import GuardedFiles
 from storage.errors import InvalidKey
 from storage.keys import check_object_key
-from storage.kinds.media_types import check_media_type, sniffed
+from storage.kinds.media_types import is_media_type, sniffed
 from storage.kinds.object_store import ObjectStore
 from storage.kinds.registration import SNIFFED_BYTES
 from storage.opening import open_store
@@ -210,10 +210,9 @@ def _rewindable(file: "File[Any]") -> Iterator["File[Any]"]:
 
 
 def _content_type(file: "File[Any]", name: str) -> str:
-    """Return what an upload's sender calls it, else what its first bytes or its name show."""
+    """Return what an upload's sender calls it, if that is a type at all, else what its first bytes or its name show."""
     declared = getattr(file, "content_type", None) or getattr(file.file, "content_type", None)
-    if isinstance(declared, str) and declared:
-        check_media_type(declared)
+    if isinstance(declared, str) and is_media_type(declared):
         return declared
     first = file.read(SNIFFED_BYTES)
     file.seek(0)

@@ -158,10 +158,12 @@ def standing(figure: Figure, forecast: Forecast | None) -> SafeString:
     """Return how a budget stands, in a word."""
     if figure.remaining is not None and figure.remaining <= 0:
         return state("at its limit", BAD)
-    if figure.reached:
-        return state("soft limit reached", WARN, ", ".join(figure.reached))
+    if figure.soft_exceeded:
+        return state("soft limit reached", WARN)
     if forecast and forecast.exceeds:
         return state("will run out", WARN, "by the forecast")
+    if figure.reached:
+        return state(f"{figure.reached[-1]} reached", WARN)
     if figure.limit is None and figure.level.policy.soft_limit is None:
         return state("no limit", QUIET)
     return state("within limits", GOOD)

@@ -1,6 +1,7 @@
 """The dashboard's box of budgets near their limit: one query, and no store is asked."""
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Final
 from urllib.parse import urlencode
 
@@ -16,16 +17,21 @@ SHOWN: Final = 6
 
 @dataclass(frozen=True, slots=True)
 class Near:
-    """How many budgets are near their limit, and the nearest with the address of their page."""
+    """How many budgets are near their limit, and the nearest with what is taken and the address of their page."""
 
     total: int
-    rows: list[tuple[BudgetNearLimit, str]]
+    rows: list[tuple[BudgetNearLimit, str, str]]
 
 
 def figures() -> Near:
     """Read what the last sweeps noted."""
     found = near_limits()
-    return Near(len(found), [(row, _address(row)) for row in found[:SHOWN]])
+    return Near(len(found), [(row, _taken(row), _address(row)) for row in found[:SHOWN]])
+
+
+def _taken(row: BudgetNearLimit) -> str:
+    amounts = [f"{Decimal(amount):,f}" for amount in (row.taken, row.limit) if amount]
+    return " of ".join(amounts)
 
 
 def _address(row: BudgetNearLimit) -> str:

@@ -1,5 +1,6 @@
 """What the calls of budgets take and give: amounts are decimal texts."""
 
+import sys
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal
@@ -18,8 +19,10 @@ def _decimal_text(given: Any) -> str:
             pass
         case int() | Decimal() | str():
             return str(given)
-        case float():  # JSON's own number: its shortest text is what was sent
-            return repr(given)
+        case float() if len(Decimal(repr(given)).normalize().as_tuple().digits) <= sys.float_info.dig:
+            return repr(given)  # a number of so few digits comes back as it was sent
+        case float():
+            raise ValueError(f"A number of more than {sys.float_info.dig} digits is not kept exactly: send it as text.")
     raise ValueError("Send a decimal as text, or a number.")
 
 
@@ -88,7 +91,8 @@ class BudgetsQuery(BaseModel):
 
 
 class UsageIn(_Strict):
-    """What was used. Below zero it is a refund, which never leads below nothing used."""
+    """What was used. Below zero it is a refund, which never leads below nothing used in the window (where it rolls: in the
+    sub-bucket) of its time: send the time of the usage that it gives back."""
 
     amount: Amount
     at: Timestamp | None = Field(default=None, description="When; now where it is left out.")

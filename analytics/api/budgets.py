@@ -21,6 +21,7 @@ from analytics.api.budget_bodies import (
     UsageIn,
 )
 from analytics.budgets.amounts import micros, text
+from analytics.budgets.checking import check_usage
 from analytics.budgets.counting import record_usage
 from analytics.budgets.figures import Figure, all_figures, figures_for, unused
 from analytics.budgets.names import PROJECT, TENANT, USER
@@ -114,11 +115,11 @@ class BudgetsView(DataView):
         store = self.open("tabular_store")
         context = self.context
         binding = (str(store.served_by.route_id), *store.scope.parts, context.user_id or "", query.provider)
-        after = unseal("budgets", binding, query.cursor) if query.cursor is not None else ""
-        found = [one for one in all_figures(context, query.provider) if _name(one) > after]
+        after = unseal("budgets", binding, query.cursor) if query.cursor is not None else []
+        found = [one for one in all_figures(context, query.provider) if _place(one) > after]
         items = [level_answer(context, one) for one in found[: query.limit]]
         more = len(found) > query.limit
-        return page(items, seal("budgets", binding, _name(found[query.limit - 1])) if more else None)
+        return page(items, seal("budgets", binding, _place(found[query.limit - 1])) if more else None)
 
 
 class UsageView(IdempotentPost, DataView):
@@ -133,7 +134,9 @@ class UsageView(IdempotentPost, DataView):
         self.open("tabular_store")
         body = self.body(UsageIn)
         receipt = record_usage(self.context, provider, metric, body.amount, key=self.operation_id, at=body.at)
-        figures = list(receipt.levels) or figures_for(self.context, provider, metric)
+        figures = list(receipt.levels)
+        if all(one.level.policy.metric != metric for one in figures):  # it has left every window of the metric's own
+            figures = [*figures_for(self.context, provider, metric), *figures]
         figure = _asked([one for one in figures if one.level.policy.metric == metric], None)
         assert figure is not None
         return Response({**budget_answer(self.context, figure, figures), **usage_answer(receipt)}, status=201)
@@ -157,12 +160,13 @@ class CheckView(DataView):
         self.open("tabular_store")
         query = self.query(CheckQuery)
         amount = 1 if query.amount is None else micros(query.amount)
-        figures = figures_for(self.context, provider, metric, query.at)
+        checks = check_usage(self.context, provider, metric, amount, query.at)
+        figures = [one.figure for one in checks]
         answer: dict[str, Any] = {
             "provider": provider,
             "metric": metric,
             "amount": text(amount),
-            "allowed": all(one.fits(amount) for one in figures),
+            "allowed": all(one.fits for one in checks),
             "soft_limit_exceeded": any(one.soft_exceeded for one in figures),
             "hard_limit_exceeded": any(one.remaining == 0 for one in figures),
             "levels": [level_answer(self.context, one) for one in figures],
@@ -178,9 +182,10 @@ def _asked(figures: list[Figure], level: str | None) -> Figure | None:
     return found[-1] if found else None
 
 
-def _name(figure: Figure) -> str:
+def _place(figure: Figure) -> list[str | int]:
+    """Where a budget stands in the list. Joined to one text, `gpt-4` would come before the `gpt` that it follows."""
     policy = figure.level.policy
-    return f"{policy.provider}:{policy.metric}:{figure.level.rank}"
+    return [policy.provider, policy.metric, figure.level.rank]
 
 
 def _wrong(field: str, detail: str) -> InvalidRequest:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Final
 
 from django.urls import URLPattern, path
@@ -42,6 +42,7 @@ from storage.kinds.analytics_rows import StoredRow
 from storage.kinds.analytics_store import AnalyticsStore
 
 BATCH_BYTES: Final = 5 * 1024 * 1024
+_LAST_HOUR: Final = datetime.max.replace(minute=0, second=0, microsecond=0, tzinfo=UTC)
 _STATUS: Final = {DUPLICATE: 200, QUARANTINED: 202, SPOOLED: 202}
 """Of the answer to a single record; a stored one is 201."""
 
@@ -249,7 +250,9 @@ def _binding(store: AnalyticsStore, filters: dict[str, Any], query: RecordsQuery
 def _whole_hours(start: datetime, end: datetime) -> tuple[datetime, datetime]:
     first = start.replace(minute=0, second=0, microsecond=0)
     last = end.replace(minute=0, second=0, microsecond=0)
-    return first, last if last == end else last + timedelta(hours=1)
+    if last == end:
+        return first, last
+    return first, end if last >= _LAST_HOUR else last + timedelta(hours=1)
 
 
 urlpatterns: list[URLPattern] = [

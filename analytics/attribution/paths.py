@@ -17,8 +17,9 @@ def path_to(conversion: Conversion, touches: Path, lookback: timedelta | None, t
 
     A touch at the very moment of the conversion counts, and so does one exactly as old as the lookback.
     """
-    since = conversion.at - lookback if lookback is not None else None
-    path: Path = [one for one in touches if one.at <= conversion.at and (since is None or one.at >= since)]
+    path: Path = [
+        one for one in touches if one.at <= conversion.at and (lookback is None or conversion.at - one.at <= lookback)
+    ]
     path = sorted(path, key=lambda one: one.at)
     for name in transforms:
         path = TRANSFORMS[name](path)

@@ -14,6 +14,8 @@ MICROS: Final = 1_000_000
 """Micro-units in one unit of a currency."""
 LARGEST: Final = 10**30
 """Micro-units of one conversion, up to."""
+_LEAST_POWER, _GREATEST_POWER = -6, 24
+"""Powers of ten of the first digit of a value that is not zero."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +69,15 @@ def touch_of(
 
 def micros_of(value: Decimal) -> int:
     """Return a value in micro-units. Raises InvalidRequest for one that has more than six decimals, or is too large."""
-    micros = value * MICROS if value.is_finite() else None
-    if micros is None or micros != micros.to_integral_value() or abs(micros) > LARGEST:
-        detail = "A value is a finite number with at most six decimals."
-        raise InvalidRequest(detail, fix="Round it.", errors=[FieldError("value", "micros", detail)])
-    return int(micros)
+    if value.is_finite() and (not value or _LEAST_POWER <= value.adjusted() <= _GREATEST_POWER):
+        numerator, denominator = value.as_integer_ratio()  # Decimal's own arithmetic would round to 28 digits
+        micros, rest = divmod(numerator * MICROS, denominator)
+        if not rest and abs(micros) <= LARGEST:
+            return micros
+    detail = "A value is a finite number with at most six decimals, up to 10^24."
+    raise InvalidRequest(detail, fix="Round it.", errors=[FieldError("value", "micros", detail)])
 
 
 def units_of(micros: int) -> Decimal:
     """Return micro-units as a value, exactly."""
-    return Decimal(micros).scaleb(-6)
+    return Decimal(f"{micros}E-6")

@@ -48,11 +48,11 @@ def raise_alerts(context: RequestContext, shares: Iterable[Share], totals: Count
     """Raise the alert of each threshold that a usage finds reached and that has none yet. It costs nothing where none is."""
     for share in shares:
         told = totals.get(share.place_key)
-        if told is None or share.level.policy.mode == OBSERVE:
+        if told is None:
             continue
         if share.window.bucket is not None:
             roll_when_due(open_place(context, share.level.project), share.counter, share.level.policy.rule)
-        if _reached(share.level.policy, share.allowance.limit, told["used"]):
+        if share.level.policy.mode != OBSERVE and _reached(share.level.policy, share.allowance.limit, told["used"]):
             for figure in figures_of(context, [share], totals):
                 review(context, figure)
 

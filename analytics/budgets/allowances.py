@@ -13,15 +13,15 @@ from analytics.budgets.adjustments import GRANT, INCREASE, Adjustment
 from analytics.budgets.names import CARRIED, COUNTERS
 from analytics.budgets.places import Place, open_place
 from analytics.budgets.remembered import Remembered
-from analytics.budgets.rows import read_sums
+from analytics.budgets.rows import Sums, stored_sums
 from analytics.budgets.shelves import FRESH_SECONDS, Level
 from analytics.budgets.windows import Window
 from northstar.context import RequestContext
 from northstar.errors import AlreadyExists
 from storage.documents import ABSENT, Put
 
-WINDOWS_BACK: Final = 24
-"""How many windows that nobody used since are looked at for what they left over."""
+MOST_TOGETHER: Final = 64
+"""Windows that are looked at in one read, going back to the last that is dated: 2 at first, then twice as many each time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,35 +104,71 @@ def _carried_into(context: RequestContext, level: Level, window: Window, now: da
     known = _known.get(place, name)
     if known and time.monotonic() - known[1] < FRESH_SECONDS:
         return known[0]
-    carried = _read_carried(place, level, window, now, WINDOWS_BACK)
+    carried = _read_carried(place, level, window, now)
     _known.keep(place, (carried, time.monotonic()), name)
     return carried
 
 
-def _read_carried(place: Place, level: Level, window: Window, now: datetime, left: int) -> Carried:
-    """Return the dated row, or work it out from the window before; it is written down once that can take no more usage."""
-    key = CARRIED + level.counter(window.key).removeprefix(COUNTERS)
-    record = place.get(key)
-    if record:
-        return Carried(**record.data)
-    before = level.policy.rule.before(window)
-    created = level.policy.created_at
-    if before is None or before.end is None or not left or (created and before.end <= created):
-        return Carried()
-    carried = _handed_on(place, level, before, now, left)
-    if before.end + timedelta(seconds=level.policy.grace_seconds) < now:
+def _read_carried(place: Place, level: Level, window: Window, now: datetime) -> Carried:
+    """Return the dated row, or work it out from the windows since the last that has one; the newest that is final is dated."""
+    carried, taken = _since_dated(place, level, window)
+    final: Put | None = None
+    followed = [window, *(before for before, _ in taken)]
+    for after, (before, amount) in reversed(list(zip(followed, taken, strict=False))):
+        assert before.end is not None
+        allowance = _allowance(level, before.end - timedelta(microseconds=1), carried)
+        policy = level.policy
+        carried = settle_window(allowance, amount, rollover_cap=policy.rollover_cap, carry_debt=policy.carry_debt)
+        if before.end + timedelta(seconds=policy.grace_seconds) < now:
+            final = Put(_dated(level, after), carried.fields(), ABSENT)
+    if final:
         try:
-            place.write([Put(key, carried.fields(), ABSENT)])
+            place.write([final])
         except AlreadyExists:
-            return _read_carried(place, level, window, now, left)
+            return _read_carried(place, level, window, now)
     return carried
 
 
-def _handed_on(place: Place, level: Level, before: Window, now: datetime, left: int) -> Carried:
-    counter = level.counter(before.key)
-    sums = read_sums(place, [counter])[counter]
-    earlier = _read_carried(place, level, before, now, left - 1)
-    assert before.end is not None
-    allowance = _allowance(level, before.end - timedelta(microseconds=1), earlier)
+def _since_dated(place: Place, level: Level, window: Window) -> tuple[Carried, list[tuple[Window, int]]]:
+    """Go back from a window to a dated row, else to where the policy begins; return what that hands on, and the windows since,
+    the newest first, with what each has taken."""
+    taken: list[tuple[Window, int]] = []
+    first, size = window, 2
+    while True:
+        chain = _chain(level, first, size)
+        more = len(chain) > size
+        asked = chain[:size]
+        counters = [level.counter(one.key) for one in chain[1:]]
+        records = place.get_many([*(_dated(level, one) for one in asked), *counters])
+        sums = [stored_sums(record.data, record.version) if record else Sums() for record in records[len(asked) :]]
+        for place_in_chain, dated in enumerate(records[: len(asked)]):
+            if dated:
+                return Carried(**dated.data), taken
+            if place_in_chain < len(sums):
+                taken.append((chain[place_in_chain + 1], sums[place_in_chain].total))
+        if not more:
+            return Carried(), taken
+        first, size = chain[-1], min(2 * size, MOST_TOGETHER)
+
+
+def _chain(level: Level, window: Window, size: int) -> list[Window]:
+    """A window and up to `size` before it that may hand something on, the newest first."""
+    chain, begun = [window], _begun(level)
+    while len(chain) <= size:
+        before = level.policy.rule.before(chain[-1])
+        if before is None or before.end is None or begun is None or before.end <= begun:
+            break
+        chain.append(before)
+    return chain
+
+
+def _begun(level: Level) -> datetime | None:
+    """From when on windows may hand something on."""
     policy = level.policy
-    return settle_window(allowance, sums.total, rollover_cap=policy.rollover_cap, carry_debt=policy.carry_debt)
+    if policy.rollover_cap is not None or policy.carry_debt:
+        return policy.created_at
+    return min((one.since for one in level.adjustments if one.kind == GRANT), default=policy.created_at)
+
+
+def _dated(level: Level, window: Window) -> str:
+    return CARRIED + level.counter(window.key).removeprefix(COUNTERS)

@@ -1,6 +1,7 @@
 """Amounts: decimals outside, integers of micro-units inside, never a float."""
 
-from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
+import re
+from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Any, Final
 
 from northstar.errors import FieldError, InvalidRequest
@@ -9,7 +10,9 @@ MICRO: Final = 1_000_000
 """Micro-units in a unit: amounts have up to six decimals."""
 LARGEST: Final = Decimal(10) ** 18
 """Units, exclusive. Its micro-units have 24 digits, far inside the 38 that every backend adds exactly."""
-_EXACT: Final = Context(prec=60)
+_EXACT: Final = Context(prec=120)
+_DECIMAL: Final = re.compile(r"[+-]?([0-9]{1,40}(\.[0-9]{0,40})?|\.[0-9]{1,40})([eE][+-]?[0-9]{1,3})?")
+"""What is read as a decimal. Python would also take digits of other scripts, 1_0, spaces, and exponents beyond all bounds."""
 
 
 def micros(amount: Any, *, field: str = "amount") -> int:
@@ -19,11 +22,10 @@ def micros(amount: Any, *, field: str = "amount") -> int:
     """
     if isinstance(amount, bool) or not isinstance(amount, int | Decimal | str):
         raise _refusal(field, "type", "Send a decimal as text, or an integer.")
-    try:
-        exact = Decimal(amount)
-    except InvalidOperation:
-        raise _refusal(field, "decimal", "The text is no decimal number.") from None
-    if not exact.is_finite() or abs(exact) >= LARGEST:
+    if not isinstance(amount, int) and not _DECIMAL.fullmatch(str(amount)):
+        raise _refusal(field, "decimal", "The text is no decimal number of at most 40 digits and 40 decimals.")
+    exact = Decimal(amount)
+    if exact.copy_abs() >= LARGEST:
         raise _refusal(field, "range", "The amount must be below 10^18 units.")
     scaled = _EXACT.multiply(exact, MICRO)
     if scaled != scaled.to_integral_value(context=_EXACT):

@@ -12,12 +12,9 @@ class BudgetExceeded(QuotaExceeded):
     `figures`: provider, metric, level, limit, used, reserved, requested (decimal texts) and resets_at (None: never by itself).
     """
 
-    usual_fix = (
-        "Ask for less, wait for resets_at, or have the limit raised: PUT /api/v1/analytics/budgets/{provider}/{metric}."
-    )
-
     def __init__(self, detail: str, figures: Mapping[str, Any]) -> None:
-        super().__init__(detail)
+        limit = f"PUT /api/v1/analytics/budgets/{figures['provider']}/{figures['metric']}"
+        super().__init__(detail, fix=f"Ask for less, wait for resets_at, or have the limit raised: {limit}.")
         self.figures = dict(figures)
 
     def facts(self) -> dict[str, Any]:
@@ -43,6 +40,13 @@ class Oversubscribed(InvalidRequest):
     """The projects of a tenant would be promised more than the tenant has itself. Nothing was changed."""
 
     usual_fix = "Lower the limit, raise the tenant's first, or set oversubscribe: true."
+
+
+class BudgetsChanged(Conflict):
+    """A budget was set since the reservation was made, in which it does not count: it cannot be raised. Nothing was changed."""
+
+    retryable: ClassVar[bool] = False
+    usual_fix = "Commit at most what it holds, and count what was used beyond with POST …/usage."
 
 
 class ReservationSettled(Conflict):

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from analytics.budgets.names import COUNTERS, FOLDED, ROWS
 from analytics.budgets.places import Place, open_place
-from analytics.budgets.rows import BUCKET_MARK, SETTLED, Row, stored_row
+from analytics.budgets.rows import BUCKET_MARK, SETTLED, Row, Sums, stored_row, stored_sums
 from northstar.context import RequestContext
 from northstar.errors import AlreadyExists, VersionConflict
 from storage.documents import ABSENT, ATOMIC_OPERATIONS, Delete, Increment, Operation, Put
@@ -65,16 +65,28 @@ def _fold(place: Place, rows: Sequence[Row]) -> int:
         middle = len(rows) // 2
         return _fold(place, rows[:middle]) + _fold(place, rows[middle:])
     keys = [FOLDED + counter.removeprefix(COUNTERS) for counter in sums]
+    folded, counters = place.get_many(keys), place.get_many(list(sums))
     operations: list[Operation] = [Delete(row.key, row.version) for row in rows]
-    for (counter, gained), key, record in zip(sums.items(), keys, place.get_many(keys), strict=True):
+    for (counter, gained), key, record, current in zip(sums.items(), keys, folded, counters, strict=True):
         kept: dict[str, Any] = record.data if record else {}
         total = {name: kept.get(name, 0) + gained.get(name, 0) for name in {**kept, **gained}}
+        total = _without_gone(total, stored_sums(current.data, current.version)) if current else total
         operations += [Put(key, total, record.version if record else ABSENT), Increment(counter, {"used": 0})]
     try:
         place.write(operations)
     except (AlreadyExists, VersionConflict):
         return 0
     return len(rows)
+
+
+def _without_gone(total: dict[str, int], counter: Sums) -> dict[str, int]:
+    """Leave out sub-buckets that have left their window and the counter: they are never compared again, and would fill the
+    document."""
+    oldest = min(counter.buckets, default=None)
+    buckets = stored_sums(total, 0).buckets
+    gone = [bucket for bucket in buckets if oldest is None or bucket < oldest]
+    kept = {name: value for name, value in total.items() if name not in {f"{BUCKET_MARK}{bucket}" for bucket in gone}}
+    return {**kept, "used": total["used"] - sum(buckets[bucket] for bucket in gone)}
 
 
 def _sums(rows: Sequence[Row]) -> dict[str, dict[str, int]]:

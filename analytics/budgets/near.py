@@ -57,8 +57,10 @@ def _why(figure: Figure) -> str:
     """Say why a budget counts as near its limit; nothing where it does not."""
     if figure.remaining is not None and figure.remaining <= 0:
         return "at its limit"
-    if figure.reached:
-        return f"reached {', '.join(figure.reached)}"[:200]
+    if figure.soft_exceeded:
+        return "has reached its soft limit"
+    if figure.limit is None and figure.reached:
+        return f"has reached {figure.reached[-1]}"
     forecast = forecast_of(figure)
     if forecast and forecast.exceeds:
         return "will run out by the forecast"

@@ -119,8 +119,9 @@ def plan_usage(
     at: datetime | None = None,
     budgeted_only: bool = False,
     timely: bool = True,
+    held: bool = False,
 ) -> Plan | None:
-    """Return the plan for an amount in micro-units (below zero: a refund).
+    """Return the plan for an amount in micro-units (below zero: a refund). `held`: for a reservation, whose key is no usage's.
 
     None when no level has a policy and `budgeted_only` asks for nothing then; else that usage is counted in the context's own
     place over its lifetime. Raises InvalidRequest when the moment is too far off (unless `timely` is False: for what was held
@@ -131,10 +132,12 @@ def plan_usage(
     levels = levels_of(context, provider, metric)
     if not levels and budgeted_only:
         return None
+    if timely and moment > now + EARLY:
+        raise _untimely("early", f"{instant_text(moment)} lies in the future.")
     asked = _Asked(context, moment, now if timely else moment)
     shares = _shares(asked, levels or [implied_level(context, provider, metric)], amount)
     price = price_of(context, provider, metric, moment) if metric != MONEY else None
-    facts = _facts(context, [provider, metric, str(amount), instant_text(at) if at else ""], key)
+    facts = _facts(context, [provider, metric, str(amount), "held" if held else "used"], key)
     if price:
         cost = priced(amount, price.rate)
         shares += _shares(asked, levels_of(context, provider, MONEY), cost, price.rate)
@@ -157,8 +160,6 @@ def _shares(asked: _Asked, levels: list[Level], amount: int, rate: str = "") -> 
 
 
 def _check_time(level: Level, window: Window, asked: _Asked) -> None:
-    if asked.moment > asked.now + EARLY:
-        raise _untimely("early", f"{instant_text(asked.moment)} lies in the future.")
     end = asked.moment if window.bucket is not None else window.end
     grace = level.policy.grace_seconds
     if end is not None and (asked.now - end).total_seconds() > grace:

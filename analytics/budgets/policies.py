@@ -1,6 +1,6 @@
 """A policy: what one budget allows, in which window, and what happens at its limits."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -17,6 +17,8 @@ FAILS: Final = (CLOSED, OPEN)
 GRACE_SECONDS: Final = 86_400
 LONGEST_GRACE_SECONDS: Final = 31 * 86_400
 MOST_THRESHOLDS: Final = 10
+LONGEST_THRESHOLD: Final = 40
+"""Characters: it stands in the key of its alert."""
 MOST_PERCENT: Final = 1000
 _FOR_EVER: Final = WindowRule(LIFETIME)
 
@@ -136,30 +138,49 @@ class Terms:
 
 
 def checked_policy(provider: str, metric: str, level: str, terms: Terms, user: str | None = None) -> Policy:
-    """Return the policy that the terms ask for, not yet stored. Raises InvalidRequest, naming the field.
+    """Return the policy that the terms ask for, not yet stored. Raises InvalidRequest, naming each field that is wrong.
 
     Without a mode it blocks where there is a hard limit, and warns where there is none.
     """
-    soft, hard = _limit(terms.soft_limit, "soft_limit"), _limit(terms.hard_limit, "hard_limit")
+    usual = WARN if terms.hard_limit is None else BLOCK
     policy = Policy(
-        check_name(provider, field="provider"),
-        check_name(metric, field="metric"),
-        _choice(level, LEVELS, "level"),
-        window_rule(terms.window, terms.timezone, terms.anchor),
+        **_each(
+            provider=lambda: check_name(provider, field="provider"),
+            metric=lambda: check_name(metric, field="metric"),
+            level=lambda: _choice(level, LEVELS, "level"),
+            soft_limit=lambda: _limit(terms.soft_limit, "soft_limit"),
+            hard_limit=lambda: _limit(terms.hard_limit, "hard_limit"),
+            rule=lambda: window_rule(terms.window, terms.timezone, terms.anchor),
+            mode=lambda: _choice(terms.mode or usual, MODES, "mode"),
+            fail=lambda: _choice(terms.fail, FAILS, "fail"),
+            rollover_cap=lambda: _limit(terms.rollover_cap, "rollover_cap"),
+        ),
         user=user,
-        soft_limit=soft,
-        hard_limit=hard,
         thresholds=tuple(dict.fromkeys(terms.thresholds)),
-        mode=_choice(terms.mode or (WARN if hard is None else BLOCK), MODES, "mode"),
-        fail=_choice(terms.fail, FAILS, "fail"),
         currency=terms.currency,
         oversubscribe=terms.oversubscribe,
         grace_seconds=terms.grace_seconds,
-        rollover_cap=_limit(terms.rollover_cap, "rollover_cap"),
         carry_debt=terms.carry_debt,
     )
     _check(policy)
     return policy
+
+
+def _each(**checks: Callable[[], Any]) -> dict[str, Any]:
+    """Return what each check returns. Raises InvalidRequest with what all of them refuse: one field hides no other."""
+    found: dict[str, Any] = {}
+    refusals: list[InvalidRequest] = []
+    for name, check in checks.items():
+        try:
+            found[name] = check()
+        except InvalidRequest as refusal:
+            refusals.append(refusal)
+    if len(refusals) == 1:
+        raise refusals[0]
+    if refusals:
+        wrong = [one for refusal in refusals for one in refusal.errors]
+        raise InvalidRequest("The budget is not valid.", fix="Correct the fields in `errors`.", errors=wrong)
+    return found
 
 
 def _check(policy: Policy) -> None:
@@ -170,6 +191,8 @@ def _check(policy: Policy) -> None:
     if len(policy.thresholds) > MOST_THRESHOLDS:
         raise _refusal("thresholds", f"There are more than {MOST_THRESHOLDS} thresholds.")
     for name in policy.thresholds:
+        if len(name) > LONGEST_THRESHOLD:
+            raise _refusal("thresholds", f"A threshold has at most {LONGEST_THRESHOLD} characters.")
         _threshold(name, 1)
         if name.endswith("%") and policy.hard_limit is None and policy.soft_limit is None:
             raise _refusal("thresholds", "A percentage needs a hard_limit or a soft_limit.")

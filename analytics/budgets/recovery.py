@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
@@ -16,27 +16,37 @@ from northstar.context import RequestContext
 from northstar.errors import NorthstarError, VersionConflict
 from northstar.instants import instant_text
 from storage.documents import ATOMIC_OPERATIONS, Delete
+from storage.errors import BackendUnavailable
 
 PAGE: Final = 500
 
 
-def recover_due(context: RequestContext, place: Place, now: datetime) -> int:
-    """Bring every row of this place whose time is over to its end, and return how many there were.
+@dataclass(slots=True)
+class Recovered:
+    """How many rows were brought to their end, and why others were not: the first error, and the projects whose store is away."""
+
+    rows: int = 0
+    error: NorthstarError | None = None
+    away: set[str] = field(default_factory=set)
+
+
+def recover_due(context: RequestContext, place: Place, now: datetime) -> Recovered:
+    """Bring every row of this place whose time is over to its end. One that cannot be ended holds up no other.
 
     Pointers lie in the order of their times, so this reads nothing of what is not due.
     """
-    done, limit = 0, OPEN + instant_text(now)
+    done, limit = Recovered(), OPEN + instant_text(now)
     after: str | None = None
     while True:
         page = place.page(OPEN, after, limit=PAGE)
         due = [record.key for record in page.records if record.key < limit]
-        done += _recover(context, place, due)
+        _recover(context, place, due, done)
         after = page.next_after
         if after is None or len(due) < len(page.records):
             return done
 
 
-def _recover(context: RequestContext, place: Place, pointers: Sequence[str]) -> int:
+def _recover(context: RequestContext, place: Place, pointers: Sequence[str], done: Recovered) -> None:
     keys = [row_of_open(pointer) for pointer in pointers]
     rows = {
         key: stored_row(key, record.data, record.version) if record else None
@@ -44,16 +54,20 @@ def _recover(context: RequestContext, place: Place, pointers: Sequence[str]) -> 
     }
     posted = _posted(context, [row for row in rows.values() if row and not row.home and row.state == COMMITTED])
     obsolete: list[str] = []
-    failed: NorthstarError | None = None
     for pointer, key in zip(pointers, keys, strict=True):
         row = rows[key]
-        if row is None or key in posted or not _brought_to_end(context, place, row):
-            obsolete.append(pointer)
+        if row and row.home and row.facts["project"] in done.away:
+            continue
+        try:
+            if row is None or key in posted or not _brought_to_end(context, place, row):
+                obsolete.append(pointer)
+            done.rows += 1
+        except NorthstarError as error:
+            done.error = done.error or error
+            if row and row.home and isinstance(error, BackendUnavailable):
+                done.away.add(row.facts["project"])
     for start in range(0, len(obsolete), ATOMIC_OPERATIONS):
         place.write([Delete(pointer) for pointer in obsolete[start : start + ATOMIC_OPERATIONS]])
-    if failed:
-        raise failed
-    return len(pointers)
 
 
 def _posted(context: RequestContext, rows: Sequence[Row]) -> set[str]:

@@ -14,7 +14,7 @@ from typing import Final
 
 from analytics.budgets.alerts import raise_alerts
 from analytics.budgets.amounts import micros, positive, priced, text, units
-from analytics.budgets.errors import BudgetExceeded, BudgetThrottled, ReservationSettled
+from analytics.budgets.errors import BudgetExceeded, BudgetsChanged, BudgetThrottled, ReservationSettled
 from analytics.budgets.figures import Figure, figures_of
 from analytics.budgets.names import check_name, row_key
 from analytics.budgets.places import Place, open_place
@@ -67,7 +67,7 @@ def reserve(
     """
     if not 1 <= seconds <= LONGEST_SECONDS:
         raise _wrong("ttl_seconds", f"A reservation is held for 1 to {LONGEST_SECONDS} seconds.")
-    plan = plan_usage(context, provider, metric, positive(amount), key=key, at=at)
+    plan = plan_usage(context, provider, metric, positive(amount), key=key, at=at, held=True)
     assert plan is not None
     remember_project(plan)
     taken = take(plan, HELD, datetime.now(UTC) + timedelta(seconds=seconds))
@@ -86,7 +86,7 @@ def commit(
 ) -> Reservation:
     """Settle a reservation with what was used (None: all that it holds); the rest is given back. Twice is once.
 
-    More than it holds is topped up first, within the limits. Raises BudgetExceeded or BudgetThrottled for that,
+    More than it holds is topped up first, within the limits. Raises BudgetExceeded, BudgetThrottled or BudgetsChanged for that,
     ReservationSettled when it was released or has expired, IdempotencyMismatch when another amount was committed, NotFound,
     or what the stores raise.
     """
@@ -136,7 +136,8 @@ def top_up(
 ) -> Reservation:
     """Add to a running reservation, for a stream that goes on; `seconds` from now is its new end. The same `key` adds once.
 
-    Raises BudgetExceeded or BudgetThrottled, and then it holds what it held before; ReservationSettled, NotFound, or what the
+    Raises BudgetExceeded, BudgetThrottled, or BudgetsChanged where a budget was set since in which it does not count, and then it
+    holds what it held before; ReservationSettled, NotFound, or what the
     stores raise.
     """
     if seconds is not None and not 1 <= seconds <= LONGEST_SECONDS:
@@ -176,19 +177,33 @@ class _TopUp:
 
 def _extended(context: RequestContext, place: Place, row: Row, more: _TopUp) -> Row:
     """Add to the leg first and to the home row then: what the tenant holds for it is never less than what it may commit."""
-    plan = _plan(context, row, more.amount)
+    plan = _as_planned_now(context, row, more.amount)
     if not row.leg:
+        _check_bounded(plan, row, None)
         return _added(place, plan, row, more)
     tenant = open_place(context, None)
     leg = read_row(tenant, row.leg)
     if leg is None:
         raise _incomplete()
+    _check_bounded(plan, row, leg)
     leg = _added(tenant, plan, leg, replace(more, until=more.until + LEG_MARGIN if more.until else None))
     try:
         return _added(place, plan, row, more)
     except (BudgetExceeded, BudgetThrottled):
         _taken_off(tenant, leg, more.name)
         raise
+
+
+def _check_bounded(plan: Plan, row: Row, leg: Row | None) -> None:
+    """Raise BudgetsChanged where a limit of today would not be asked, since the reservation takes nothing of its counter."""
+    charged = {(row.facts["home"], one.counter) for one in row.charges}
+    charged |= {(None, one.counter) for one in leg.charges} if leg else set()
+    for share in plan.shares:
+        if share.level.policy.refuses and share.place_key not in charged:
+            raise BudgetsChanged(
+                f"The {share.level.name}'s budget of {share.level.policy.provider} {share.level.policy.metric} "
+                "was set or changed its window after this was reserved."
+            )
 
 
 def _added(place: Place, plan: Plan, row: Row, more: _TopUp) -> Row:
@@ -232,14 +247,11 @@ def _taken_off(tenant: Place, leg: Row, name: str) -> None:
 
 
 def _changed(row: Row, amount: int, top_ups: dict[str, int], until: datetime | None) -> Row:
-    def of(rate: str) -> int:
-        return priced(amount, rate) if rate else amount
-
-    charges = tuple(replace(one, reserved=one.reserved + of(one.rate)) for one in row.charges)
+    """The cost is that of the whole: crumbs that are rounded one by one would hold less than their sum is committed with."""
+    whole = row.amount + amount
+    charges = tuple(replace(one, reserved=priced(whole, one.rate) if one.rate else whole) for one in row.charges)
     ends = row.expires_at if until is None else until
-    return replace(
-        row, charges=charges, amount=row.amount + amount, expires_at=ends, facts={**row.facts, "top_ups": top_ups}
-    )
+    return replace(row, charges=charges, amount=whole, expires_at=ends, facts={**row.facts, "top_ups": top_ups})
 
 
 def _open(context: RequestContext, provider: str, metric: str, reservation_id: str) -> tuple[Place, Row]:
@@ -256,15 +268,26 @@ def _open(context: RequestContext, provider: str, metric: str, reservation_id: s
     raise NotFound(f"There is no reservation {reservation_id[:80]!a} of {provider} {metric} here.")
 
 
-def _plan(context: RequestContext, row: Row, amount: int = 0) -> Plan:
-    """Return the budgets that the reservation counts in, as they stand now, with an amount that is to be added to it."""
-    of_row = replace(context, user_id=row.facts["user"])
-    plan = plan_usage(of_row, row.facts["provider"], row.facts["metric"], amount, at=row.at, timely=False)
-    assert plan is not None
+def _plan(context: RequestContext, row: Row) -> Plan:
+    """Return the budgets that the reservation counts in, as they stand now."""
+    plan = _as_planned_now(context, row, 0)
     charged = {charge.counter for charge in row.charges}
     return replace(
         plan, shares=tuple(share for share in plan.shares if share.level.project is None or share.counter in charged)
     )
+
+
+def _as_planned_now(context: RequestContext, row: Row, amount: int) -> Plan:
+    """Return what an amount more would take of today's budgets at the reservation's time."""
+    of_row = replace(context, user_id=row.facts["user"])
+    plan = plan_usage(of_row, row.facts["provider"], row.facts["metric"], amount, at=row.at, timely=False)
+    assert plan is not None
+    return replace(plan, shares=tuple(replace(share, amount=_more(row, amount, share.rate)) for share in plan.shares))
+
+
+def _more(row: Row, amount: int, rate: str) -> int:
+    """What an amount more costs, which is not always what it would cost alone."""
+    return priced(row.amount + amount, rate) - priced(row.amount, rate) if rate else amount
 
 
 def _told(row: Row) -> Reservation:

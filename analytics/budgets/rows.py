@@ -160,8 +160,9 @@ def move(
 ) -> Moved:
     """Replace a row (None: create it) and bring its counters along, in one atomic write.
 
-    `ceilings` bound the counters' totals where this raises them; `floored` keeps `used` from falling below zero. Raises
-    CeilingReached, FloorReached, AlreadyExists or VersionConflict, and then nothing was changed.
+    `ceilings` bound the counters' totals where this raises them. `floored` keeps `used`, and what a sub-bucket has used, from
+    falling below zero: what one sub-bucket owes would be missing when another has left the window. Raises CeilingReached,
+    FloorReached, AlreadyExists or VersionConflict, and then nothing was changed.
     """
     expect: Expect = before.version if before else ABSENT
     operations: list[Operation] = [Put(after.key, after.fields(), expect)]
@@ -196,11 +197,12 @@ def _deltas(before: tuple[Charge, ...], after: tuple[Charge, ...]) -> dict[str, 
 
 def _increment(counter: str, delta: dict[str, int], ceilings: Mapping[str, int], *, floored: bool) -> Increment:
     limited = delta["total"] > 0 and counter in ceilings
+    bounded = [name for name in delta if floored and delta[name] < 0 and (name == "used" or name[0] == BUCKET_MARK)]
     return Increment(
         counter,
         delta,
         ceilings={"total": ceilings[counter]} if limited else {},
-        floors={"used": 0} if floored and delta["used"] < 0 else {},
+        floors=dict.fromkeys(bounded, 0),
     )
 
 

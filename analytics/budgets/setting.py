@@ -36,6 +36,7 @@ BUDGET_ADJUSTED: Final = "BUDGET_ADJUSTED"
 PRICE_SET: Final = "PRICE_SET"
 REASON_CHARACTERS: Final = 1000
 LARGEST_RATE: Final = 1_000_000
+RATE_DECIMALS: Final = 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +157,8 @@ def set_price(
         exact = Decimal(rate)
     except InvalidOperation:
         raise _wrong("rate", "The text is no decimal number.") from None
-    if not exact.is_finite() or not 0 <= exact < LARGEST_RATE:
-        raise _wrong("rate", "Send the price of one unit in dollars, 0 or more.")
+    if not exact.is_finite() or not 0 <= exact < LARGEST_RATE or exact != round(exact, RATE_DECIMALS):
+        raise _wrong("rate", f"Send the price of one unit in dollars, 0 or more, with up to {RATE_DECIMALS} decimals.")
     place = open_place(context, None)
     price = Price(provider, metric, f"{exact:f}", since, source[:REASON_CHARACTERS], context.actor)
     note = audit_letter(context, target, PRICE_SET, before=None, after=_shown(price.fields()), rationale=source)

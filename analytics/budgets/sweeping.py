@@ -94,7 +94,8 @@ def _swept(context: RequestContext, project: str | None, now: datetime, *, foldi
         place = open_place(context, project)
         in_place = replace(context, project_id=project)
         if place.page(OWED, limit=1).records:
-            done = replace(done, settled=recover_due(in_place, place, now))
+            recovered = recover_due(in_place, place, now)
+            done = replace(done, settled=recovered.rows, error=recovered.error)
             delivered, waiting = deliver_all(in_place, place)
             done = replace(done, delivered=delivered, waiting=waiting)
         done = replace(done, alerts=_reviewed(in_place, place))

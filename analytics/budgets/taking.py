@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from analytics.budgets.amounts import units
 from analytics.budgets.errors import BudgetExceeded, BudgetThrottled
 from analytics.budgets.places import Place, open_place
 from analytics.budgets.plans import Plan
@@ -16,7 +17,7 @@ from analytics.budgets.refusals import record_refusal, refusal_of, refused_share
 from analytics.budgets.rolling import roll
 from analytics.budgets.rows import DENIED, HELD, CounterTotals, Moved, Row, move, read_row
 from northstar.errors import AlreadyExists, Conflict, IdempotencyMismatch, VersionConflict
-from storage.errors import CeilingReached
+from storage.errors import CeilingReached, FloorReached
 
 ATTEMPTS: Final = 5
 
@@ -82,6 +83,9 @@ def _moved(place: Place, plan: Plan, before: Row | None, after: Row) -> Moved:
             return move(place, before, after, ceilings=plan.ceilings(place.project), floored=plan.amount < 0)
         except CeilingReached:
             refuse(place, plan)
+        except FloorReached as error:
+            what = "usage" if error.field == "used" else "usage at that time"
+            raise FloorReached(what, units(int(error.used)), 0) from None
     raise Conflict("The budget is too busy: what did not fit then fits now, again and again.", fix="Send it again.")
 
 

@@ -6,6 +6,7 @@ two hours of one name on a night when clocks change never share a counter. A rol
 
 import re
 from calendar import monthrange
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
@@ -29,6 +30,9 @@ ANCHORS: Final = {
     YEAR: "MM-DD, such as 04-01",
 }
 """The anchors that a window may have, and what they say. Without one: midnight, Monday, the 1st, January, 1 January."""
+EARLIEST: Final = datetime(1900, 1, 1, tzinfo=UTC)
+LATEST: Final = datetime(9000, 1, 1, tzinfo=UTC)
+"""Exclusive. Beyond, windows would begin or end where dates do."""
 SHORTEST_SECONDS: Final = 60
 LONGEST_SECONDS: Final = 400 * 86_400
 BUCKETS: Final = 100
@@ -38,6 +42,7 @@ late."""
 _ROLLING: Final = re.compile(r"([1-9][0-9]{0,8})([smhd])")
 _UNIT_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _BUCKET_SECONDS: Final = (1, 5, 10, 30, 60, 300, 600, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400, 7 * 86_400)
+LEAP_YEAR: Final = 2028
 _WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _CLOCK: Final = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 _MONTH_DAY: Final = re.compile(r"(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])")
@@ -81,7 +86,16 @@ class WindowRule:
         return next(size for size in _BUCKET_SECONDS if self.seconds <= size * BUCKETS)
 
     def at(self, moment: datetime) -> Window:
-        """Return the window that an event of this moment (aware) counts in."""
+        """Return the window that an event of this moment (aware) counts in.
+
+        Raises InvalidRequest outside the years 1900 to 9000.
+        """
+        if not EARLIEST <= moment < LATEST:
+            raise InvalidRequest(
+                f"The time {moment.isoformat()} is not accepted: it lies outside the years 1900 to 9000.",
+                fix="Send the time of the usage, or leave it out for now.",
+                errors=[FieldError("at", "range", "The years 1900 to 9000 are accepted.")],
+            )
         if self.text == LIFETIME:
             return Window(LIFETIME, LIFETIME)
         if self.rolls:
@@ -161,15 +175,27 @@ class WindowRule:
 
 
 def window_rule(text: str, zone: str = "UTC", anchor: str = "") -> WindowRule:
-    """Return the rule. Raises InvalidRequest, naming the accepted forms, for another grammar, zone or anchor."""
-    if text != LIFETIME and text not in CALENDAR and not _is_rolling(text):
-        raise _refusal("window", f"{text[:40]!a} is no window. Accepted: {GRAMMAR}.")
-    if not _is_zone(zone):
-        raise _refusal("timezone", f"{zone[:60]!a} is no zone. Accepted: UTC and IANA names such as Europe/Copenhagen.")
-    if anchor and not _is_anchor(text, anchor):
-        accepted = f"Accepted: {ANCHORS[text]}." if text in ANCHORS else f"A window {text} has none."
-        raise _refusal("anchor", f"{anchor[:40]!a} is no anchor of the window {text}. {accepted}")
+    """Return the rule. Raises InvalidRequest, naming the accepted forms, for another grammar, zone or anchor: all at once."""
+    wrong = list(_wrong(text, zone, anchor))
+    if wrong:
+        raise InvalidRequest(
+            " ".join(f"The budget's {one.field} is not valid: {one.detail}" for one in wrong),
+            fix="Correct the field in `errors`.",
+            errors=wrong,
+        )
     return WindowRule(text, zone, anchor)
+
+
+def _wrong(text: str, zone: str, anchor: str) -> Iterator[FieldError]:
+    known = text == LIFETIME or text in CALENDAR or _is_rolling(text)
+    if not known:
+        yield FieldError("window", "grammar", f"{text[:40]!a} is no window. Accepted: {GRAMMAR}.")
+    if not _is_zone(zone):
+        accepted = "Accepted: UTC and IANA names such as Europe/Copenhagen."
+        yield FieldError("timezone", "grammar", f"{zone[:60]!a} is no zone. {accepted}")
+    if known and anchor and not _is_anchor(text, anchor):
+        accepted = f"Accepted: {ANCHORS[text]}." if text in ANCHORS else f"A window {text} has none."
+        yield FieldError("anchor", "grammar", f"{anchor[:40]!a} is no anchor of the window {text}. {accepted}")
 
 
 def _is_rolling(text: str) -> bool:
@@ -198,7 +224,7 @@ def _is_anchor(window: str, anchor: str) -> bool:
         case "quarter":
             return anchor.isascii() and anchor.isdecimal() and 1 <= int(anchor) <= 12
         case "year":
-            return bool(_MONTH_DAY.fullmatch(anchor))
+            return bool(_MONTH_DAY.fullmatch(anchor)) and int(anchor[3:]) <= monthrange(LEAP_YEAR, int(anchor[:2]))[1]
     return False
 
 
@@ -232,14 +258,6 @@ def _months_from(local: date, span: int, first_month: int, first_day: int, step:
 def _clamped(months: int, day: int) -> date:
     year, month = divmod(months, 12)
     return date(year, month + 1, min(day, monthrange(year, month + 1)[1]))
-
-
-def _refusal(field: str, detail: str) -> InvalidRequest:
-    return InvalidRequest(
-        f"The budget's {field} is not valid: {detail}",
-        fix="Correct the field in `errors`.",
-        errors=[FieldError(field, "grammar", detail)],
-    )
 
 
 def bounds(window: Window) -> dict[str, Any]:

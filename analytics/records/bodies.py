@@ -52,9 +52,9 @@ def strictly(raw: bytes) -> Any:
     if b"\\" not in raw:
         try:
             value = orjson.loads(raw)
-        except orjson.JSONDecodeError:
+            again = orjson.dumps(value)
+        except (orjson.JSONDecodeError, orjson.JSONEncodeError):  # it is read deeper than it is written
             return parse(raw)
-        again = orjson.dumps(value)
         if again == raw:
             return value
         if all(raw.count(colon) == again.count(colon) for colon in _COLONS) and not _LONG_NUMBER.search(raw):

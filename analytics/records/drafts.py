@@ -1,5 +1,6 @@
 """From what was sent to the row that is kept: checked, timed, fingerprinted, tagged; what is wrong has its refusal beside it."""
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
@@ -97,6 +98,11 @@ def drafts_of(submission: Submission, records: list[Any], ids: list[str]) -> lis
     ]
 
 
+def refused_claim(submission: Submission, draft: Draft) -> str:
+    """What the row of a draft has that must leave its record's id to others."""
+    return f"u/{submission.token}-{draft.position}"
+
+
 def new_ids(count: int) -> list[str]:
     """Ids of the kind that lie together in a store when they were made together."""
     return [str(uuid7()) for _ in range(count)]
@@ -180,13 +186,13 @@ def _without_none(sent: dict[str, Any]) -> dict[str, Any]:
 
 def fingerprint_of(sent: dict[str, Any]) -> tuple[str, int]:
     """A hash of all that a record says, the same however its members are ordered, and how many bytes that has."""
-    said = sent
-    if not NOT_FINGERPRINTED.isdisjoint(sent):
-        said = {name: value for name, value in sent.items() if name not in NOT_FINGERPRINTED}
+    said = sent if None not in sent.values() else _without_none(sent)
+    if not NOT_FINGERPRINTED.isdisjoint(said):
+        said = {name: value for name, value in said.items() if name not in NOT_FINGERPRINTED}
     try:
         encoded = orjson.dumps(said, option=orjson.OPT_SORT_KEYS)
     except TypeError:  # an integer beyond 64 bits
-        encoded = repr(sorted(said.items())).encode()
+        encoded = json.dumps(said, sort_keys=True).encode()
     return blake2b(encoded, digest_size=16).hexdigest(), len(encoded)
 
 

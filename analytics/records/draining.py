@@ -37,5 +37,6 @@ def _drain(path: Path) -> int:
         context = found.submission.context
         mode = snapshot().modes.get(context.tenant_id, context.mode)
         submission = replace(found.submission, context=replace(context, mode=mode))
-        take_in(submission, found.records, found.ids, analytics_store(submission.context))
+        store = analytics_store(submission.context)
+        take_in(submission, found.records, found.ids, store, again=True, waited=True)
         return len(found.records)

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Final
 
 from analytics.contracts.findings import Finding, Severity
 from analytics.contracts.judging import Judge, Verdict
 from analytics.contracts.parameters import UTM_FIELDS
-from analytics.records.drafts import CONTEXT_FIELDS, Draft, Submission
+from analytics.records.drafts import CONTEXT_FIELDS, Draft, Submission, refused_claim
 from analytics.records.quotas import refused_by_budgets
 from analytics.records.refusals import (
     BUDGET_GATE,
@@ -23,6 +23,8 @@ from northstar.errors import FieldError, ModeMismatch, NorthstarError, StrategyL
 from routing.holding import held_ingest
 from storage.kinds.analytics_store import AnalyticsStore
 
+FINDINGS_KEPT: Final = 100
+"""Of one record: an address made of mistakes would have more than a row can hold."""
 _JUDGED = (*UTM_FIELDS, "click_ids", "ad_platform", "landing_url", "referrer")
 
 
@@ -36,7 +38,7 @@ def pass_gates(submission: Submission, drafts: Sequence[Draft], store: Analytics
         _mode_gate(context, draft)
     _lock_gate(context, drafts)
     _contract_gate(context, drafts)
-    _budget_gate(context, drafts, store)
+    _budget_gate(submission, drafts, store)
     for draft in drafts:
         if draft.refusal and draft.refusal.gate != SHAPE:
             _keep_refusal(submission, draft, draft.refusal)
@@ -111,11 +113,11 @@ def _apply(verdict: Verdict, draft: Draft) -> None:
         "platform": verdict.platform,
     }
     if verdict.findings:
-        row["findings"] = [asdict(one) for one in verdict.findings]
+        row["findings"] = [asdict(one) for one in verdict.findings[:FINDINGS_KEPT]]
     reported = {name: value for name, value in verdict.normalised.items() if row.get(name) != value}
     if reported:
         row["reported"] = reported
-        row["rewrites"] = [asdict(one) for one in verdict.rewrites]
+        row["rewrites"] = [asdict(one) for one in verdict.rewrites[:FINDINGS_KEPT]]
     if verdict.click_ids is not None and "click_ids" in row:
         row["click_ids"] = dict(verdict.click_ids)
     if verdict.landing_url is not None:
@@ -128,9 +130,11 @@ def _apply(verdict: Verdict, draft: Draft) -> None:
 
 def _violation(verdict: Verdict) -> ContractViolation:
     wrong = [one for one in verdict.findings if one.severity == Severity.ERROR]
+    fields = dict.fromkeys(one.field for one in wrong)
     return ContractViolation(
-        f"The record breaks contract {verdict.contract_id} version {verdict.version}: {len(wrong)} errors.",
-        errors=[_field_error(one) for one in wrong],
+        f"The record breaks version {verdict.version} of the contract for {verdict.platform} in {', '.join(fields)}.",
+        fix=f"Correct the fields in `errors`, or the contract: PUT /api/v1/analytics/contracts/{verdict.platform}.",
+        errors=[_field_error(one) for one in wrong[:FINDINGS_KEPT]],
     )
 
 
@@ -139,9 +143,9 @@ def _field_error(finding: Finding) -> FieldError:
     return FieldError(finding.field, finding.code, f"Got {finding.got!a}.{expected} {finding.hint}".strip())
 
 
-def _budget_gate(context: RequestContext, drafts: Sequence[Draft], store: AnalyticsStore) -> None:
+def _budget_gate(submission: Submission, drafts: Sequence[Draft], store: AnalyticsStore) -> None:
     waiting = [draft for draft in _waiting(drafts) if not draft.quarantined]
-    for draft, error in refused_by_budgets(context, waiting, store):
+    for draft, error in refused_by_budgets(submission, waiting, store):
         draft.refusal = Refusal(BUDGET_GATE, error)
 
 
@@ -152,4 +156,4 @@ def _keep_refusal(submission: Submission, draft: Draft, refusal: Refusal) -> Non
         name: draft.sent[name] for name in CONTEXT_FIELDS & draft.sent.keys()
     }
     row["status"], row["error_message"] = "gatechainerror", refusal.error.told()
-    draft.claim = f"u/{submission.token}-{draft.position}"
+    draft.claim = refused_claim(submission, draft)

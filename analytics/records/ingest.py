@@ -13,14 +13,15 @@ from typing import Any, Final
 from uuid import UUID, uuid5
 
 from analytics.records import outcomes, spool
-from analytics.records.drafts import Draft, Submission, drafts_of, new_ids
+from analytics.records.drafts import Draft, Submission, drafts_of, new_ids, refused_claim
 from analytics.records.gates import pass_gates
 from analytics.records.outcomes import CONFLICT, DUPLICATE, Outcome
 from analytics.records.oversize import put_aside
+from analytics.records.refusals import GATES
 from northstar.context import NO_SURFACE, RequestContext
 from storage.errors import BackendUnavailable
 from storage.kinds.analytics_counts import RECEIVED
-from storage.kinds.analytics_rows import NewRow, Row
+from storage.kinds.analytics_rows import NewRow, Row, StoredRow, claim_of, id_claim
 from storage.kinds.analytics_store import AnalyticsStore
 from storage.opening import open_store
 
@@ -49,21 +50,53 @@ def ingest(
     submission = Submission(context, operation_id or secrets.token_hex(16), datetime.now(UTC), sent_at)
     ids = _ids(operation_id, len(records))
     try:
-        return take_in(submission, list(records), ids, store)
+        return take_in(submission, list(records), ids, store, again=bool(operation_id))
     except BackendUnavailable:
         spool.add(submission, records, ids)
         return [Outcome(outcomes.SPOOLED, _id_of(record, ids[position])) for position, record in enumerate(records)]
 
 
-def take_in(submission: Submission, records: list[Any], ids: list[str], store: AnalyticsStore) -> list[Outcome]:
+def take_in(
+    submission: Submission,
+    records: list[Any],
+    ids: list[str],
+    store: AnalyticsStore,
+    *,
+    again: bool = False,
+    waited: bool = False,
+) -> list[Outcome]:
     """Carry a submission out. One that was carried out before, in part or whole, is completed and not counted twice.
 
-    Raises BackendUnavailable when a store that is needed is away; the same submission may then be carried out again.
+    `again`: that may have happened; what came in then stays in, whatever the gates say by now. `waited`: nobody was told, so what
+    was refused then stays refused too. Raises BackendUnavailable when a store that is needed is away; the same submission may
+    then be carried out again.
     """
     drafts = drafts_of(submission, records, ids)
-    pass_gates(submission, drafts, store)
+    refused = _refused_before(submission, drafts, store) if waited else {}
+    for position, stored in refused.items():
+        drafts[position].claim = claim_of(stored.row)
+    pass_gates(submission, [draft for draft in drafts if draft.position not in refused], store)
     put_aside(submission, drafts)
+    if again:
+        _let_in(submission, drafts, store)
     return carry_out(submission, drafts, store)
+
+
+def _refused_before(submission: Submission, drafts: Sequence[Draft], store: AnalyticsStore) -> dict[int, StoredRow]:
+    """The rows of those drafts that a gate refused at an earlier try, by their position."""
+    claims = {refused_claim(submission, draft): draft.position for draft in drafts if draft.refusal is None}
+    holders = store.holders(list(claims)) if claims else {}
+    return {claims[claim]: stored for claim, stored in holders.items() if stored.row["outcome"] == outcomes.REJECTED}
+
+
+def _let_in(submission: Submission, drafts: Sequence[Draft], store: AnalyticsStore) -> None:
+    """Of drafts that are refused now, let in those that came in at an earlier try of the same submission."""
+    refused = [draft for draft in drafts if draft.refusal and draft.refusal.gate in GATES]
+    holders = store.holders([id_claim(draft.analytics_id) for draft in refused]) if refused else {}
+    for draft in refused:
+        holder = holders.get(id_claim(draft.analytics_id))
+        if holder and holder.token == submission.token:
+            draft.claim, draft.refusal = claim_of(holder.row), None
 
 
 def carry_out(submission: Submission, drafts: Sequence[Draft], store: AnalyticsStore) -> list[Outcome]:
@@ -119,7 +152,7 @@ class _Carrying:
     def _conflicting(self, draft: Draft) -> Draft:
         """The draft under a name of its own, with the row that has its id."""
         draft.row = draft.row | {"outcome": CONFLICT, "conflicts_with": self._holders[draft.claim][0]}
-        draft.claim = f"u/{self._submission.token}-{draft.position}"
+        draft.claim = refused_claim(self._submission, draft)
         return draft
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from analytics.records.drafts import SUBMITTED_BYTES, Draft, Submission, raw_of
+from analytics.records.drafts import SUBMITTED_BYTES, Draft, Submission, raw_of, refused_claim
 from analytics.records.refusals import SHAPE, Refusal
 from northstar.context import NO_SURFACE
 from northstar.errors import NorthstarError, TooLarge
@@ -59,4 +59,4 @@ def _refuse(submission: Submission, draft: Draft, error: NorthstarError) -> None
         ),
     )
     draft.row["status"] = "error"
-    draft.claim = f"u/{submission.token}-{draft.position}"
+    draft.claim = refused_claim(submission, draft)

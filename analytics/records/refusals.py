@@ -20,7 +20,6 @@ class ContractViolation(NorthstarError):
     """The record breaks an attribution contract in mode block; it was kept, and is not counted."""
 
     code, status, title = "CONTRACT_VIOLATION", 422, "Contract violation"
-    usual_fix = "Correct the fields in `errors`, or the contract: PUT /api/v1/analytics/contracts/{platform}."
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,10 +68,16 @@ def replay(context: RequestContext, store: AnalyticsStore, rows: Sequence[Stored
     }
     pass_gates(submission, list(drafts.values()), store)
     passed = [position for position, draft in drafts.items() if draft.outcome == CAME_IN]
-    kept = store.keep([_new_row(drafts[position]) for position in passed], submission.token)
+    firsts: dict[str, int] = {}
+    for position in passed:
+        firsts.setdefault(drafts[position].claim, position)
+    first = list(firsts.values())
+    kept = store.keep([_new_row(drafts[position]) for position in first], submission.token)
+    new = {first[place]: stored for place, stored in kept.stored.items()}
     known = {position: holders[replay_claim(able[position])] for position in able if position not in drafts}
-    known |= {passed[place]: met.row for place, met in kept.met.items()}
-    new = {passed[place]: stored for place, stored in kept.stored.items()}
+    known |= {first[place]: met.row for place, met in kept.met.items()}
+    came = new | known
+    known |= {position: came[firsts[drafts[position].claim]] for position in passed if position not in came}
     return [_told(stored, new.get(place), known.get(place), drafts.get(place)) for place, stored in enumerate(rows)]
 
 

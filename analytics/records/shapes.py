@@ -13,19 +13,21 @@ GOT_CHARACTERS: Final = 200
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$")]
 Short = Annotated[str, StringConstraints(max_length=256)]
+Whole = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+ClickName = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Long = Annotated[str, StringConstraints(max_length=2048)]
 Instant = Annotated[str, StringConstraints(max_length=40)]
 Status = Literal["success", "error", "gatechainerror"]
 Platform = Literal["web", "mobile", "desktop", "api"]
 
 
-@with_config(ConfigDict(extra="forbid"))
+@with_config(ConfigDict(extra="forbid", strict=True))
 class UsageIn(TypedDict):
     """What the record used up: counted against the budget of this provider and metric, once per analytics_id."""
 
     provider: Short
     metric: Short
-    amount: str | int | float
+    amount: Short | Whole
 
 
 @with_config(ConfigDict(extra="forbid", strict=True))
@@ -46,7 +48,7 @@ class RecordFields(TypedDict, total=False):
     session_id: Short | None
     request_id: Short | None
     run_id: Short | None
-    step_id: Short | int | None
+    step_id: Short | Whole | None
     user_id: Short | None
     utm_source: Long | None
     utm_medium: Long | None
@@ -58,7 +60,7 @@ class RecordFields(TypedDict, total=False):
     utm_creative_format: Long | None
     utm_marketing_tactic: Long | None
     click_ids: Annotated[
-        dict[Short, Long] | None, Field(description="By parameter name: gclid, fbclid, …; kept exactly.")
+        dict[ClickName, Long] | None, Field(description="By parameter name: gclid, fbclid, …; kept exactly.")
     ]
     ad_platform: Short | None
     landing_url: Annotated[str, StringConstraints(max_length=8192)] | None

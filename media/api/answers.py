@@ -19,7 +19,8 @@ from storage.blobs import Blob, BlobInfo, ByteRange
 from storage.kinds.object_store import ObjectStore
 
 _SHOWN: Final = ("audio/", "image/", "video/")
-_NOT_SHOWN: Final = frozenset({"image/svg+xml"})
+_DOCUMENTS: Final = ("+xml", "/xml")
+"""A browser opens what is called so as a document, which may hold scripts: image/svg+xml, and any other name."""
 _TEXT: Final = "text/plain"
 
 
@@ -28,7 +29,7 @@ def is_passive(media: Media) -> bool:
     declared = media.mime_type.partition(";")[0].strip().lower()
     if declared == _TEXT:
         return True
-    if not declared.startswith(_SHOWN) or declared in _NOT_SHOWN:
+    if not declared.startswith(_SHOWN) or declared.endswith(_DOCUMENTS):
         return False
     return media.sniffed_type.partition("/")[0] == declared.partition("/")[0]
 

@@ -1,4 +1,4 @@
-"""Part six: a conversation is remembered, a plan is shared, and everything of the user goes again."""
+"""Part seven: a conversation is remembered, a plan is shared, and everything of the user goes again."""
 
 from typing import Any, Final
 
@@ -11,7 +11,7 @@ ELSEWHERE: Final = "demo-other"
 def remember(stage: Stage) -> None:
     """Append messages, read windows, keep a user's plan from another, then export and erase everything of the user."""
     report = stage.report
-    report.part("6. A conversation remembered")
+    report.part("7. A conversation remembered")
     session = f"{API}/storage/sessions/demo-{stage.run}"
     questions = [f"Question {number}" for number in range(1, 31)]
     for start in range(0, len(questions), 10):

@@ -1,4 +1,4 @@
-"""The demo from curtain to curtain: prepare, serve, six parts, tidy up."""
+"""The demo from curtain to curtain: prepare, serve, seven parts, tidy up."""
 
 import secrets
 import signal

@@ -11,7 +11,7 @@ from typing import Any, Final
 from django.core.cache import cache
 
 from northstar.context import RequestContext
-from northstar.errors import NorthstarError
+from northstar.errors import NoRouteConfigured, NorthstarError
 from northstar.instants import instant_text
 from routing.resolve import ResolvedRoute, snapshot
 from storage.keys import check_text
@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 class RouteErasure:
     """What was erased behind one route, and why not everything could be, if so."""
 
-    served: dict[str, Any]
+    route: ResolvedRoute
     rooms: list[Erased] = field(default_factory=list)
     error: NorthstarError | None = None
 
@@ -85,10 +85,11 @@ def export_memory(context: RequestContext, user_id: str) -> Iterator[bytes]:
 def erase_memory(context: RequestContext, user_id: str) -> Manifest:
     """Erase everything that the environment keeps of a user, in every mode and project, and return what went.
 
-    A route that fails holds up no other. What the user begins meanwhile may stay: erase again. Raises as `open_store`.
+    A route that fails, or that cannot be opened, holds up no other. What the user begins meanwhile may stay: erase again.
+    Raises as `open_store` where there is no route.
     """
     check_text(user_id, what="user id", max_bytes=USER_ID_BYTES)
-    routes = [_erased(store, user_id) for store in _stores(context)]
+    routes = [_erased(route, store, user_id) for route, store in _opened(context)]
     manifest = Manifest(context.tenant_id, context.env, user_id, datetime.now(UTC), routes)
     logger.info("Memory of a user of %s/%s was erased: %s", context.tenant_id, context.env, manifest.totals)
     return manifest
@@ -132,15 +133,45 @@ def sweep_memory_in_turn() -> None:
 
 
 def _stores(context: RequestContext) -> list[MemoryStore]:
-    """Open the memory behind the tenant's route and each of its projects', once per place. Raises as `open_store`."""
-    found: list[MemoryStore] = []
-    seen: list[tuple[str, Any]] = []
-    for (kind, tenant, env, project), route in snapshot().routes.items():
-        place = (route.backend_type, dict(route.config))
-        if (kind, tenant, env) == (KIND, context.tenant_id, context.env) and place not in seen:
-            seen.append(place)
-            found.append(open_store(KIND, replace(context, project_id=project)))
-    return found or [open_store(KIND, context)]
+    """Open the memory behind each enabled route, once per place. Raises as `open_store`."""
+    stores: list[MemoryStore] = []
+    for route, store in _opened(context):
+        if isinstance(store, MemoryStore):
+            stores.append(store)
+        elif route.enabled:
+            raise store
+    return stores
+
+
+def _opened(context: RequestContext) -> Iterator[tuple[ResolvedRoute, MemoryStore | NorthstarError]]:
+    """Open the memory behind the tenant's route and each of its projects', once per place; or say why it cannot be.
+
+    Raises as `open_store` where no route is enabled.
+    """
+    environment = (KIND, context.tenant_id, context.env)
+    routes = [route for (*where, _), route in snapshot().all_routes().items() if tuple(where) == environment]
+    if not any(route.enabled for route in routes):
+        open_store(KIND, context)
+    seen = set[str]()
+    for route in sorted(routes, key=lambda route: route.id):
+        store = _open(replace(context, project_id=route.project_id), route)
+        place = str(route.id) if isinstance(store, NorthstarError) else store.served_by.place
+        if place not in seen:
+            seen.add(place)
+            yield route, store
+
+
+def _open(context: RequestContext, route: ResolvedRoute) -> MemoryStore | NorthstarError:
+    if not route.enabled:
+        return NoRouteConfigured(
+            f"Route {route.id} is disabled: what lies there was not looked at.",
+            fix="Enable it, or delete it, and retry.",
+        )
+    try:
+        store: MemoryStore = open_store(KIND, context)
+    except NorthstarError as error:
+        return error
+    return store
 
 
 def _lines(context: RequestContext, user_id: str, stores: list[MemoryStore]) -> Iterator[bytes]:
@@ -162,20 +193,22 @@ def _counted(record: dict[str, Any], digest: Any) -> bytes:
     return line
 
 
-def _erased(store: MemoryStore, user_id: str) -> RouteErasure:
-    served = store.served_by
-    known = {"route_id": served.route_id, "revision": served.revision, "backend_type": served.backend_type}
+def _erased(route: ResolvedRoute, store: MemoryStore | NorthstarError, user_id: str) -> RouteErasure:
+    if isinstance(store, NorthstarError):
+        return RouteErasure(route, error=store)
     rooms: list[Erased] = []
     try:
         rooms.extend(store.erase(user_id))
     except NorthstarError as error:
-        return RouteErasure(known, rooms, error)
-    return RouteErasure(known, rooms)
+        return RouteErasure(route, rooms, error)
+    return RouteErasure(route, rooms)
 
 
 def _route_answer(route: RouteErasure) -> dict[str, Any]:
     return {
-        **route.served,
+        "route_id": route.route.id,
+        "revision": route.route.revision,
+        "backend_type": route.route.backend_type,
         "error_code": route.error.code if route.error else None,
         "detail": route.error.detail if route.error else None,
         "rooms": [

@@ -2,7 +2,7 @@
 
 from django import template
 
-from routing.showing import age, brief, clock, difference_table, moment, pretty, state
+from routing.showing import age, brief, clock, difference_table, moment, pretty, said, state
 
 register = template.Library()
 
@@ -11,5 +11,6 @@ register.filter(brief)
 register.filter(clock)
 register.filter(moment)
 register.filter(pretty)
+register.filter(said)
 register.simple_tag(difference_table)
 register.simple_tag(state)

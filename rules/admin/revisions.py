@@ -76,7 +76,7 @@ class RevisionsPage(StorePage):
             raise InvalidRequest("Two revisions are compared.", fix="Give the numbers of both.")
         found = visit.open().diff(before, after)
         return visit.answer(
-            "rules/compared", f"Revision {before} and {after}", before=before, after=after, **_compared(found)
+            "rules/compared", f"Revisions {before} and {after}", before=before, after=after, **_compared(found)
         )
 
 

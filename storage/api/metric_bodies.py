@@ -6,7 +6,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, RootModel, StrictStr, model_validator
 
+from northstar.errors import InvalidRequest
 from northstar.inputs import PageSize, Timestamp
+from northstar.strict_json import parse
 from storage.api.table_bodies import Amount
 from storage.kinds.metric_buckets import PLAIN, Bucket, parse_aggregates, parse_bucket
 from storage.kinds.metric_reading import Span
@@ -45,13 +47,16 @@ def _tags(given: Any) -> Any:
         return given
     if given.startswith("{"):
         try:
-            return json.loads(given)
-        except ValueError:
-            raise ValueError("The tags are no JSON object.") from None
+            return parse(given.encode())
+        except InvalidRequest as error:
+            raise ValueError(f"The tags are no JSON object. {error.detail}") from None
     pairs = [pair.partition(":") for pair in given.split(",")]
     if not all(name and colon for name, colon, _ in pairs):
         raise ValueError("Send tags as name:value,name:value, or as a JSON object where a value holds a comma.")
-    return {name: value for name, _, value in pairs}
+    tags = {name: value for name, _, value in pairs}
+    if len(tags) < len(pairs):
+        raise ValueError("A tag stands twice: a value has one of each name.")
+    return tags
 
 
 Tags = Annotated[dict[str, StrictStr], Field(max_length=TAGS), BeforeValidator(_tags)]

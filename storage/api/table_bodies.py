@@ -23,6 +23,8 @@ def _number(given: Any) -> int | float | Decimal:
 
 
 def _decimal(text: str) -> Decimal:
+    if not text.isascii() or "_" in text or text != text.strip():  # Python would take them
+        raise ValueError("The text is no decimal number.")
     try:
         number = Decimal(text)
     except InvalidOperation:

@@ -34,7 +34,7 @@ def read_form(content_type: str, body: Iterator[bytes]) -> UploadForm:
     source.skip_preamble()
     while source.has_part():
         headers = source.headers()
-        disposition, parameters = parse_header_parameters(headers.get("content-disposition", ""))
+        disposition, parameters = _parsed(headers.get("content-disposition", ""))
         name = parameters.get("name")
         if disposition != "form-data" or name is None:
             raise InvalidRequest("A part of the form has no name.", fix=_FIX)
@@ -47,11 +47,19 @@ def read_form(content_type: str, body: Iterator[bytes]) -> UploadForm:
 
 
 def _boundary(content_type: str) -> bytes:
-    media_type, parameters = parse_header_parameters(content_type)
+    media_type, parameters = _parsed(content_type)
     boundary = parameters.get("boundary", "")
     if media_type != "multipart/form-data" or not _BOUNDARY.fullmatch(boundary):
         raise InvalidRequest(f"The content type {content_type[:80]!a} is not that of a form.", fix=_FIX)
     return boundary.encode("ascii")
+
+
+def _parsed(header: str) -> tuple[str, dict[str, str]]:
+    try:
+        found: tuple[str, dict[str, str]] = parse_header_parameters(header)
+    except ValueError:  # a charset that nobody knows
+        raise InvalidRequest(f"The header {header[:80]!a} of the form cannot be read.", fix=_FIX) from None
+    return found
 
 
 class _Source:

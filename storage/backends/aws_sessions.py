@@ -82,7 +82,8 @@ class Sessions:
         if own_keys not in self._shared:
             self._shared[own_keys] = _new_session(own_keys=own_keys)
             # At DEBUG it writes down requests, answers and what is signed: documents, tokens and the keys of roles.
-            logging.getLogger("botocore").setLevel(logging.INFO)
+            # At INFO it says where it found credentials, in the middle of what a command prints.
+            logging.getLogger("botocore").setLevel(logging.WARNING)
         return self._shared[own_keys]
 
 

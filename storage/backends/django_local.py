@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from django.core.exceptions import SuspiciousFileOperation
+from django.core.files.base import File
 from django.core.files.storage import FileSystemStorage
 
 from storage.backends.django_files import DjangoFiles
@@ -32,12 +33,15 @@ class _LocalStorage(FileSystemStorage):
         self._adopt = adopt
 
     def create(self, name: str, content: Any, content_type: str) -> str:
-        if self.exists(name):  # Django's own loop for another name does not know how long it may be
-            raise AlreadyExists(f"The file {name!a} exists.")
         save: Any = getattr(self, "_save")  # noqa: B009 - the types do not know what Storage.save calls
-        stored: str = save(name, content)
+        # Without the upload's own path: Django would move that file here, and moving replaces what came meanwhile.
+        stored: str = save(name, File(content.file, name))
         self._adopt(stored, content_type)
         return stored
+
+    def get_available_name(self, name: str, max_length: int | None = None) -> str:  # noqa: ARG002
+        """Raise AlreadyExists: who asked for the name says what to do, and how long another may be."""
+        raise AlreadyExists(f"The file {name!a} exists.")
 
     def listdir(self, path: str) -> tuple[list[str], list[str]]:
         return super().listdir(path) if Path(self.path(path)).is_dir() else ([], [])

@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from hashlib import blake2b
 from typing import Any, Final
 from urllib.parse import quote
 from uuid import UUID
@@ -23,6 +24,7 @@ from storage.values import CheckedFields, check_size, encode
 COLLECTION: Final = "analytics_store"
 SHARDS: Final = 4
 """Partitions of one day: a batch goes to one of them, a range reads them all."""
+_SHARDS: Final = frozenset(map(str, range(SHARDS)))
 SEGMENT_PREFIX: Final = "e/"
 SEGMENT_BYTES: Final = 224 * 1024
 """Of rows in one document, well below what a document may have."""
@@ -31,6 +33,8 @@ TEN_SECONDS: Final = len("2026-11-20T12:00:0")
 DAYS: Final[Partition] = ("days",)
 UUID_SHARDS: Final = 64
 OTHER_SHARDS: Final = 4
+RUN_NAME: Final = 512
+"""Bytes of a run's quoted name that stand in keys; a hash stands for a longer one."""
 _UUID_PERIOD_BITS: Final = 31
 """Of milliseconds: version 7 UUIDs of the same 25 days lie together, so a batch claims its ids in one partition or two."""
 
@@ -63,7 +67,7 @@ class Place:
 def place_named(text: str) -> Place:
     """Undo `Place.text`. Raises InvalidRequest for what is no place."""
     parts = text.split(".")
-    if len(parts) != 4 or not all(part.isascii() and part.isalnum() for part in parts) or not parts[1].isdecimal():
+    if len(parts) != 4 or not all(part.isascii() and part.isalnum() for part in parts) or parts[1] not in _SHARDS:
         raise InvalidRequest(f"{text[:80]!a} names no row.", fix="Send a row_id as a listing gave it.")
     return Place(parts[0], int(parts[1]), parts[2], parts[3])
 
@@ -132,7 +136,10 @@ def claim_ref(claim: str) -> Ref:
 
 def run_prefix(run_id: str) -> str:
     """What the keys of a run's pointers start with: no run's prefix starts another's."""
-    return f"r/{quote(run_id, safe='')}/"
+    name = quote(run_id, safe="")
+    if len(name) > RUN_NAME:
+        name = "=" + blake2b(run_id.encode(), digest_size=32).hexdigest()  # no quoted name has this sign
+    return f"r/{name}/"
 
 
 def run_ref(run_id: str, place: Place) -> Ref:

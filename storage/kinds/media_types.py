@@ -45,9 +45,14 @@ _FARTHEST: Final = 16
 """A signature that is matched farther inside may be any text's: only those at the start are believed."""
 
 
+def is_media_type(given: str) -> bool:
+    """Whether this is a media type of RFC 9110: `type/subtype`, with parameters or without."""
+    return given.isascii() and len(given) <= _LONGEST and _MEDIA_TYPE.fullmatch(given) is not None
+
+
 def check_media_type(given: str) -> None:
-    """Refuse what is no media type of RFC 9110 (`type/subtype`, with parameters or without), naming the rule."""
-    if not given.isascii() or len(given) > _LONGEST or not _MEDIA_TYPE.fullmatch(given):
+    """Refuse what is no media type, naming the rule. Raises InvalidValue."""
+    if not is_media_type(given):
         raise InvalidValue(
             f"The content type {given[:80]!a} is not a media type.", fix="Send one such as text/plain; charset=utf-8."
         )

@@ -50,10 +50,14 @@ def mark(place: Place) -> BulkPut:
 def mark_now_and_then(documents: GuardedDocuments, place: Place) -> None:
     """Write the mark, unless this process did so within ten minutes."""
     ref = place.people_ref
-    mine = _marked.get(documents.cache_anchor, (*place.scope.parts, ref.key))
+    mine = _marked.get(documents.cache_anchor, _name(place))
     if time.monotonic() >= mine.until:
         documents.put(ref, {})
         mine.until = time.monotonic() + MARKED_SECONDS
+
+
+def _name(place: Place) -> tuple[str, ...]:
+    return (*place.scope.parts, place.people_ref.key)
 
 
 def noticed(documents: GuardedDocuments, place: Place) -> Document | None:
@@ -61,8 +65,9 @@ def noticed(documents: GuardedDocuments, place: Place) -> Document | None:
     return documents.get(place.people_ref)
 
 
-def forget(documents: GuardedDocuments, seen: Document) -> None:
-    """Remove a mark, unless it was written again since."""
+def forget(documents: GuardedDocuments, place: Place, seen: Document) -> None:
+    """Remove a mark, unless it was written again since; this process writes it anew with the next blackboard."""
+    _marked.get(documents.cache_anchor, _name(place)).until = 0.0
     try:
         documents.delete(seen.ref, expect=seen.version)
     except VersionConflict:

@@ -93,7 +93,7 @@ class MemoryStore:
         for room in self.rooms_of(user_id):
             yield self._erase_room(room, user_id)
         if seen:
-            forget(self._documents, seen)
+            forget(self._documents, place, seen)
         for partition in (place.sessions, place.blackboards, PEOPLE):
             self._documents.scrub(COLLECTION, partition)
 

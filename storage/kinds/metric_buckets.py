@@ -19,8 +19,8 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST: Final = datetime.min.replace(tzinfo=UTC)
 _LAST: Final = datetime.max.replace(tzinfo=UTC)
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_BUCKET: Final = re.compile(r"([1-9]\d{0,8})([smhd])")
-_PERCENTILE: Final = re.compile(r"p(\d{1,2}(?:\.\d{1,3})?|100)")
+_BUCKET: Final = re.compile(r"([1-9][0-9]{0,8})([smhd])")
+_PERCENTILE: Final = re.compile(r"p([0-9]{1,2}(?:\.[0-9]{1,3})?|100)")
 _WIDE: Final = Context(prec=400)
 """Wide enough for the exact sum of as many values as one reading gives, each of up to 38 digits anywhere in its range."""
 

@@ -84,7 +84,9 @@ class Sessions:
 
         It is absent at once, and everything of it is gone when this returns.
         """
-        place, removed = self._at(session_id), None
+        place = self._at(session_id)
+        removed: int | None = None
+        known: int | None = None
         for attempt in range(ATTEMPTS):
             header = self._to_be_ended(place)
             if removed is None and expect is not ANY and (header is None or header.version != expect):
@@ -93,7 +95,9 @@ class Sessions:
                 return removed
             ending = end_session(self._documents, place, header)
             if ending is not None:
-                removed = (removed or 0) + ending.messages
+                if header.is_live:
+                    known = header.count  # all of these go, whoever comes to remove them
+                removed = (removed or 0) + ending.messages if known is None else known
                 if ending.whole:
                     return removed
             pause_after_race(attempt)

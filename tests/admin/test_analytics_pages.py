@@ -88,6 +88,16 @@ def test_a_budget_is_set_checked_and_audited_as_over_the_api(acme_api, member):
     assert (told["soft_limit"], told["hard_limit"], told["mode"], told["thresholds"]) == ("80", "100", "block", ["50%"])
 
 
+def test_one_wrong_field_of_a_budget_hides_no_other(acme_api, member):
+    wrong = {"provider": "acme ai", "hard_limit": "ten", "window": "fortnight", "timezone": "Mars/Olympus"}
+    shown = text(set_budget(member("operator"), **wrong))
+    for told in ("is no name of a provider", "is no decimal number", "is no window", "is no zone"):
+        assert told in shown
+    body = {"hard_limit": "ten", "window": "fortnight", "timezone": "Mars/Olympus"}
+    answer = acme_api.put("analytics/budgets/openai/tokens", body)
+    assert (answer.status_code, [one["field"] for one in answer.json()["errors"]]) == (400, list(body))
+
+
 def test_a_form_that_somebody_overtook_changes_nothing(acme_api, member):
     operator = member("operator")
     set_budget(operator)
@@ -114,12 +124,26 @@ def test_budgets_show_what_is_used_and_held_and_how_they_stand(acme_api, member)
     assert "soft limit reached" in text(viewer.get(page("budgets")))
 
 
+def test_a_threshold_that_was_reached_is_no_soft_limit_and_far_from_the_limit(acme_api, member):
+    set_budget(member("operator"), hard_limit="100000", soft_limit="80000")
+    acme_api.post("analytics/budgets/openai/tokens/usage", {"amount": "60000"})
+    viewer = member("viewer")
+    shown = text(viewer.get(page("budgets")))
+    assert "50% reached" in shown
+    assert "soft limit reached" not in shown
+    list(sweep_budgets())
+    assert not BudgetNearLimit.objects.exists()
+    acme_api.post("analytics/budgets/openai/tokens/usage", {"amount": "20500.5"})
+    list(sweep_budgets())
+    assert "80,500.5 of 100,000, 80%" in text(viewer.get("/admin/"))
+
+
 def test_the_dashboard_tells_what_the_sweep_saw_near_its_limit_and_forgets_it_again(acme_api, member, boss):
     set_budget(member("operator"))
     acme_api.post("analytics/budgets/openai/tokens/usage", {"amount": "91"})
     list(sweep_budgets())
     row = BudgetNearLimit.objects.get()
-    assert (row.place, row.share, row.why) == ("acme/dev", 91, "reached 50%, soft_limit")
+    assert (row.place, row.share, row.why) == ("acme/dev", 91, "has reached its soft limit")
     home = boss.get("/admin/")
     assert "<strong>1</strong> budget near limit" in text(home)
     assert link(home, "<strong>openai tokens</strong>") == "/admin/stores/budgets/?tenant=acme&env=dev&provider=openai"

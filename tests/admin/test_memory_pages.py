@@ -52,6 +52,7 @@ def test_sessions_are_found_by_user_and_read_window_by_window(boss, remembered):
     page = boss.get(link(sessions, "trips"))
     shown = [int(number) for number in re.findall(r"message <(\d+)>", text(page))]
     assert "<message" not in page.content.decode()
+    assert '"message <' not in text(page)  # what was said, not its JSON
     while "Older messages" in text(page):
         page = boss.get(link(page, "Older messages"))
         shown = [int(number) for number in re.findall(r"message <(\d+)>", text(page))] + shown

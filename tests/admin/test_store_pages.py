@@ -307,3 +307,11 @@ def test_a_metric_shows_its_latest_its_values_and_a_chart(boss, acme):
     assert "region: us" not in text(boss.get(f"{page}&tag=region:eu"))
     assert "has no such value in the last hour" in text(boss.get(f"{page}&tag=region:asia&span=1h"))
     assert "Write a tag as name:value." in text(boss.get(f"{page}&tag=region"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "page", "asked"), [("tabular_store", "tables", True), ("memory_store", "sessions", False)]
+)
+def test_a_place_asks_for_a_surface_only_where_the_kind_parts_by_it(boss, acme, kind, page, asked):
+    routed(kind=kind)
+    assert ('name="surface"' in text(boss.get(f"/admin/stores/{page}/{ACME}"))) == asked

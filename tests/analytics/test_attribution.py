@@ -1,6 +1,7 @@
 """Attribution models: who gets what of a conversion, and that nothing is lost or made on the way."""
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any, get_args
 
 import pytest
@@ -9,7 +10,8 @@ from hypothesis import strategies as st
 
 from analytics.attribution.credits import Model, ModelName, apportioned, attribute
 from analytics.attribution.paths import TRANSFORMS
-from analytics.attribution.touches import Conversion, Touch, touch_of
+from analytics.attribution.touches import Conversion, Touch, micros_of, touch_of, units_of
+from northstar.errors import InvalidRequest
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 MODELS = get_args(ModelName)
@@ -47,6 +49,21 @@ def test_positions_have_their_weights_and_two_touches_share_all():
     assert shares("position_based", SEARCH, SOCIAL, DIRECT, **weights) == [300_000, 100_000, 600_000]
     assert shares("position_based", SEARCH, SOCIAL, **weights) == [333_333, 666_667]
     assert shares("position_based", SEARCH, **weights) == [1_000_000]
+
+
+def test_values_are_exact_up_to_their_limit_and_refused_beyond_it():
+    long = Decimal("123456789012345678901234.000001")
+    assert (micros_of(long), units_of(micros_of(long))) == (123456789012345678901234000001, long)
+    assert micros_of(Decimal("-0E-900")) == 0
+    for value in ("1E+999999", "1E-999999", "0.0000001", "NaN", "1000000000000000000000001"):
+        with pytest.raises(InvalidRequest):
+            micros_of(Decimal(value))
+
+
+def test_a_lookback_may_reach_beyond_all_time():
+    early = datetime(1, 1, 2, tzinfo=UTC)
+    shared = attribute(Conversion(early, 10), [Touch(early, "Email", "given")], Model(name="last"))
+    assert [one.micros for one in shared.credits] == [10]
 
 
 def test_a_touch_outside_of_the_lookback_or_after_the_conversion_gets_nothing():

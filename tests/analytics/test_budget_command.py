@@ -22,9 +22,12 @@ def told(capsys, *arguments):
 
 def test_a_budget_is_set_raised_priced_and_listed(tenant_context, capsys):
     set_to = told(
-        capsys, "set", "openai", "usd", "--soft", "5", "--hard", "10", "--window", "month", "--threshold", "50%"
+        capsys,
+        *("set", "openai", "usd", "--soft", "5", "--hard", "10", "--window", "month", "--threshold", "50%"),
+        *("--rollover-cap", "3", "--carry-debt"),
     )
     assert (set_to["hard_limit"], set_to["thresholds"], set_to["updated_by"]) == ("10", ["50%"], "command:budget")
+    assert (set_to["rollover_cap"], set_to["carry_debt"]) == ("3", True)
     told(capsys, "adjust", "openai", "usd", "grant", "2.5", "--reason", "goodwill")
     told(capsys, "price", "openai", "tokens", "0.001", "--source", "price list", "--since", "2026-01-01")
     record_usage(tenant_context, "openai", "tokens", 4000)
@@ -58,3 +61,18 @@ def test_a_lab_begins_with_three_budgets_and_keeps_what_was_made_of_them(databas
         ("serper", "calls", "day"),
     ]
     assert RouteChange.objects.filter(action="BUDGET_SET").count() == 3
+
+
+def test_the_whole_of_a_policy_can_be_said_and_names_are_as_in_a_request(tenant_context, capsys):
+    kept = ("--currency", "USD", "--rollover-cap", "3", "--carry-debt")
+    said = told(capsys, "set", "openai", "usd", "--hard", "10", "--window", "month", *kept)
+    assert (said["currency"], said["rollover_cap"], said["carry_debt"]) == ("USD", "3", True)
+    for name, value in (
+        ("--project", "a:b"),
+        ("--project", ""),
+        ("--user", "a/b"),
+        ("--env", "Prod"),
+        ("--currency", "$"),
+    ):
+        with pytest.raises(CommandError, match=name):
+            call_command("budget", "set", "openai", "usd", "--level", "user", "--tenant", "acme", name, value)

@@ -1,9 +1,13 @@
 """Gates: what a gate refuses is answered with the gate's own error, kept all the same, and may come in later."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from analytics.budgets.folding import fold
+from analytics.budgets.places import open_place
+from northstar.context import RequestContext
 from routing.changes import lock_env, unlock
 from tests.analytics.test_records import RECORDS, counters, ingest, listed, record
 from tests.conftest import CAUSE
@@ -136,3 +140,31 @@ def test_what_a_record_used_is_counted_once(acme_api):
     assert [acme_api.post(RECORDS, sent).status_code for _ in range(2)] == [201, 200]
     assert acme_api.get("analytics/budgets/openai/tokens").json()["usage"] == "6"
     assert acme_api.post(RECORDS, record(usage=usage)).status_code == 429
+
+
+def test_a_record_too_late_for_its_window_counts_in_the_one_that_is_on_and_holds_up_no_other(acme_api):
+    acme_api.put("analytics/budgets/analytics/records", {"hard_limit": 2, "window": "day", "grace_seconds": 0})
+    late = (datetime.now(UTC) - timedelta(days=3)).isoformat()
+    outcomes = [item["outcome"] for item in ingest(acme_api, record(timestamp=late), record(), record())]
+    assert outcomes == ["stored", "stored", "rejected"]
+    assert acme_api.get("analytics/budgets/analytics/records").json()["usage"] == "2"
+
+
+def test_what_a_record_says_it_used_counts_once_for_good_and_spoils_no_batch(acme_api):
+    acme_api.put("analytics/budgets/openai/tokens", {"hard_limit": 10})
+
+    def sent(amount):
+        said = {"usage": {"provider": "openai", "metric": "tokens", "amount": amount}}
+        one = record(analytics_id="one", **said)
+        del one["timestamp"]
+        return [item["outcome"] for item in ingest(acme_api, one, record())]
+
+    assert sent("4") == ["stored", "stored"]
+    assert sent("4") == ["duplicate", "stored"]
+    assert sent("5") == ["conflict", "stored"]
+    context = RequestContext("acme", "dev", "lab")
+    assert fold(context, open_place(context, None), datetime.now(UTC) + timedelta(days=3)) == 1
+    assert sent("4") == ["duplicate", "stored"]
+    assert acme_api.get("analytics/budgets/openai/tokens").json()["usage"] == "4"
+    refund = {"usage": {"provider": "openai", "metric": "tokens", "amount": "-5"}}
+    assert [item["outcome"] for item in ingest(acme_api, record(**refund), record())] == ["rejected", "stored"]

@@ -1,5 +1,6 @@
 """A store that is away: records go to the durable spool, are told so, and come in once when it is back."""
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -54,7 +55,8 @@ def test_what_comes_while_the_store_is_away_is_spooled_and_comes_in_once(own_dat
     before = record()
     assert send(client, before).json()["counts"] == {"stored": 1}
     away.refuse()
-    sent = [record(payload={"n": 2**70}), record(), {"app": "no id"}, before, {"platform": "fridge"}]
+    deepest = json.loads('{"platform": ' + "[" * 61 + "]" * 61 + "}")  # as deep as a body may be
+    sent = [record(payload={"n": 2**70}), record(), {"app": "no id"}, before, deepest]
     answer = send(client, *sent)
     assert (answer.status_code, answer.json()["counts"]) == (202, {"spooled": 5})
     ids = [item["analytics_id"] for item in answer.json()["items"]]

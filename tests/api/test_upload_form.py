@@ -47,7 +47,14 @@ def test_what_stands_before_the_first_boundary_is_passed_over():
 
 @pytest.mark.parametrize(
     "content_type",
-    ["", "text/plain", "multipart/form-data", "multipart/form-data; boundary=", "multipart/mixed; boundary=edge"],
+    [
+        "",
+        "text/plain",
+        "multipart/form-data",
+        "multipart/form-data; boundary=",
+        "multipart/mixed; boundary=edge",
+        "multipart/form-data; boundary*=none''edge",
+    ],
 )
 def test_what_is_no_form_is_refused(content_type):
     with pytest.raises(InvalidRequest, match="form"):
@@ -60,6 +67,7 @@ def test_what_is_no_form_is_refused(content_type):
         b"--edge--",
         field("a", b"1") + b"--edge--",
         b"--edge\r\n\r\nvalue\r\n--edge--",
+        b"--edge\r\nContent-Disposition: form-data; name*=none''a\r\n\r\nvalue\r\n--edge--",
         field("a", b"\xff") + FILE + b"\r\n--edge--",
         field("a", b"x" * (FIELD_BYTES + 100)) + FILE + b"\r\n--edge--",
         b"".join(field(f"f{number}", b"") for number in range(FIELDS + 1)) + FILE + b"\r\n--edge--",

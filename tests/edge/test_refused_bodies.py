@@ -35,3 +35,9 @@ def test_the_connection_of_a_refused_body_serves_on(server):
         answer = connection.getresponse()
         assert (answer.status, json.loads(answer.read())["error_code"]) == (413, "TOO_LARGE")
     connection.close()
+
+
+def test_a_content_type_that_cannot_be_read_is_told_as_any_other_mistake(server):
+    headers = {"Authorization": f"Bearer {server.tokens['acme']}", "Content-Type": "application/json; charset*=none''x"}
+    status, _, answer = server.request("PUT", "/api/v1/storage/tables/t/records/k", b"{}", headers=headers)
+    assert (status, json.loads(answer)["error_code"]) == (400, "INVALID_REQUEST")

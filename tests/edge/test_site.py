@@ -23,6 +23,7 @@ from routing.snapshot import cache as snapshots
 from tests.server import free_port
 
 OPEN = {"", "admin", "healthz", "readyz", "metrics", "api/schema", "api/docs"}
+SAMPLES = {"int": "1", "uuid": "0198c0de-7a3b-7c4d-8e5f-0123456789ab"}
 TICKETED = {"api/v1/storage/presigned/<str:token>": {"GET", "HEAD", "PUT", "POST"}}
 """No key is asked for here: what is signed in the address is the permission."""
 
@@ -61,7 +62,7 @@ def test_no_view_answers_without_a_key(db, route):
     view = api_views()[route]
     if view in {DocsView, SchemaView} or route in TICKETED:
         return
-    path = "/" + re.sub(r"<int:[a-z_]+>", "1", re.sub(r"<(?!int)[a-z_:]+>", "x", route))
+    path = "/" + re.sub(r"<(?:([a-z]+):)?[a-z_]+>", lambda part: SAMPLES.get(part[1], "x"), route)
     for method in view.scopes:
         assert Client(raise_request_exception=False).generic(method, path).status_code == 401, path
 
@@ -102,6 +103,19 @@ def test_every_call_says_what_it_does_itself(schema):
         told = [operation.get("description", "") for operation in operations.values()]
         assert all(told), path
         assert len(set(told)) == len(told), path
+
+
+def test_every_call_is_summed_up_in_a_line(schema):
+    for path, operations in schema["paths"].items():
+        for operation in operations.values():
+            assert 8 <= len(operation["summary"]) <= 160, (path, operation["summary"])
+            assert operation["description"].startswith(operation["summary"])
+
+
+def test_every_call_stands_in_a_part_that_is_described(schema):
+    parts = {part["name"] for part in schema["tags"] if part["description"]}
+    calls = [operation for operations in schema["paths"].values() for operation in operations.values()]
+    assert {name for operation in calls for name in operation["tags"]} == parts
 
 
 def test_the_description_knows_what_a_context_header_may_hold(schema):

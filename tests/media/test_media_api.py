@@ -97,6 +97,7 @@ class TestContent:
             (png(), "image/png", True),
             (b"plain", "text/plain", True),
             (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "image/svg+xml", False),
+            (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "image/mine+xml; a=b", False),
             (b"<html><script>1</script></html>", "image/png", False),
             (b"%PDF-1.7", "application/pdf", False),
         ],
@@ -153,5 +154,6 @@ class TestIsolation:
         for reference in (theirs["object_ref"], elsewhere, "x"):
             tables.upsert("media_outputs", key, {**row, "object_ref": reference})
             assert b"acme only" not in content(globex_api, mine).getvalue()
-        tables.upsert("media_outputs", key, {**row, "mime_type": 7})
-        assert globex_api.get(f"media/{mine['media_id']}").status_code == 404
+        for wrong in ({"mime_type": 7}, {"size_bytes": -1}):
+            tables.upsert("media_outputs", key, {**row, **wrong})
+            assert globex_api.get(f"media/{mine['media_id']}").status_code == 404

@@ -1,5 +1,6 @@
 """Thumbnails: small, upright and harmless, made at the first view; and whatever an image is, its upload succeeds."""
 
+import re
 import struct
 import zlib
 from io import BytesIO
@@ -38,6 +39,17 @@ def bomb(width=60_000, height=60_000):
     )
 
 
+def jpeg(size=(4800, 2), *, more_scans=0, layered=False, progressive=False):
+    """A grey or, where it is layered, a coloured JPEG that says it is 5,200 pixels high. Its last scan may come many times."""
+    drawn = BytesIO()
+    Image.new("YCbCr" if layered else "L", size).save(drawn, "JPEG", progressive=progressive, quality=10)
+    start, scan, rest = drawn.getvalue().rpartition(b"\xff\xda")
+    if layered:
+        rest = b"\x00\x06\x01" + rest[3:5] + rest[9:]
+    high = re.sub(rb"(\xff[\xc0\xc2]...)..", rb"\g<1>" + struct.pack(">H", 5200), start, count=1, flags=re.DOTALL)
+    return high + (scan + rest[:-2]) * (1 + more_scans) + rest[-2:]
+
+
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "WEBP"])
 def test_a_thumbnail_is_a_small_webp_that_is_made_once(acme_api, blob_calls, kind):
     media = stored(acme_api, picture(kind, mode="P" if kind == "GIF" else "RGB"))
@@ -67,12 +79,25 @@ def test_it_stands_upright_and_tells_nothing_of_where_it_was_taken(acme_api):
     [
         (bomb(), "more pixels than are ever decoded"),
         (bomb(9000, 9000), "9000 by 9000 pixels"),
+        (jpeg(progressive=True), "4800 by 5200 pixels"),
+        (jpeg(layered=True), "4800 by 5200 pixels"),
+        (jpeg(more_scans=100, progressive=True), "more than 64 scans"),
         (png()[:60], "no image that can be read"),
         (b"\x89PNG\r\n\x1a\n" + bytes(200), "no image that can be read"),
         (b"just text", "it is no image"),
         (b"", "it is no image"),
     ],
-    ids=["a bomb", "a large one", "half of one", "only a head", "text", "nothing"],
+    ids=[
+        "a bomb",
+        "a large one",
+        "all of it kept",
+        "one layer at a time",
+        "decoded for hours",
+        "half of one",
+        "only a head",
+        "text",
+        "nothing",
+    ],
 )
 def test_an_image_that_cannot_be_drawn_is_stored_all_the_same(acme_api, data, why):
     media = stored(acme_api, data)

@@ -11,7 +11,7 @@ from django.core.management import CommandError, call_command
 
 from northstar.context import RequestContext
 from northstar.errors import NoRouteConfigured
-from routing.changes import RouteDraft, create_route
+from routing.changes import RouteDraft, RouteUpdate, create_route, update_route
 from routing.operations.memory import (
     erase_memory,
     export_memory,
@@ -19,6 +19,7 @@ from routing.operations.memory import (
     sweep_memory,
     sweep_memory_in_turn,
 )
+from routing.resolve import snapshot
 from storage.errors import InvalidKey
 from storage.kinds.sessions import NewMessage
 from storage.opening import open_store
@@ -56,7 +57,7 @@ def command(*arguments):
 def places(acme, globex) -> None:
     """Acme's projects: one shares the tenant's place, one has a route to the same place, one a place of its own."""
     lead()
-    lead(project="same")
+    lead(project="same", durability="none")
     lead(project="atlas", base_dir="atlas")
     lead("globex")
     for project in (None, "shares", "same", "atlas"):
@@ -91,6 +92,22 @@ def test_a_route_that_fails_is_told_and_holds_up_no_other(places, settings, acme
     ]
     answer = Api(token(acme)).delete("storage/users/ada/memory")
     assert (answer.status_code, answer.json()["complete"]) == (207, False)
+
+
+def test_a_route_that_cannot_be_opened_is_told_and_holds_up_no_other(places, acme):
+    atlas = next(route for route in snapshot().routes.values() if route.project_id == "atlas")
+    update_route(atlas.id, RouteUpdate(enabled=False), CAUSE)
+    manifest = erase_memory(ACME, "ada")
+    assert (manifest.complete, manifest.totals["sessions"]) == (False, 3)
+    told = [(route["error_code"], route["detail"]) for route in manifest_answer(manifest)["routes"] if route["detail"]]
+    assert [(code, "disabled" in detail) for code, detail in told] == [("NO_ROUTE_CONFIGURED", True)]
+
+
+def test_who_is_remembered_again_after_an_erasure_is_found_again(places):
+    erase_memory(ACME, "ada")
+    store = open_store("memory_store", RequestContext("acme", "dev", "lab", user_id="ada"))
+    store.blackboards().put("b", {"n": 2})
+    assert "ada" in {person.user_id for person in store.people().people}
 
 
 def test_without_a_route_or_a_user_there_is_nothing_to_begin(acme):

@@ -243,7 +243,7 @@ def test_a_slow_deletion_never_touches_the_session_that_was_begun_after_it(open_
         return write(*arguments, **options)
 
     monkeypatch.setattr(driver, "write", late)
-    slow.sessions.delete("s", expect=other.sessions.get("s").header.version)
+    assert slow.sessions.delete("s", expect=other.sessions.get("s").header.version) == 24
     assert (contents(other), listed(other)) == (["new"], ["s"])
 
 

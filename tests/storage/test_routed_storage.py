@@ -121,6 +121,28 @@ def test_a_file_of_any_kind_of_upload_is_whole(storage):
     assert [read(storage, one) for one in (small, text, empty, piped)] == expected
 
 
+def test_an_upload_that_lies_on_disk_replaces_nothing_that_is_saved_meanwhile(folders, monkeypatch, settings, tmp_path):
+    storage, saved, access = RoutedStorage(ACME), list[tuple[str, bytes]](), os.access
+
+    def looked_at(path, mode):
+        there = access(path, mode)
+        if not saved and Path(path).name == "a.bin":
+            saved.append((storage.save("a.bin", ContentFile(b"meanwhile")), b"meanwhile"))
+        return there
+
+    settings.FILE_UPLOAD_TEMP_DIR = tmp_path  # on the same disk, where moving is one step
+    monkeypatch.setattr(os, "access", looked_at)
+    with TemporaryUploadedFile("a.bin", "application/x-large", 5, None) as upload:
+        upload.write(b"large")
+        saved.append((storage.save("a.bin", upload), b"large"))
+    assert [(name, read(storage, name)) for name, _ in saved] == saved
+
+
+def test_what_a_browser_calls_an_upload_need_not_be_a_type(folders):
+    name = RoutedStorage(ACME).save("a.txt", SimpleUploadedFile("a.txt", b"hello", "no type; \r\n at all"))
+    assert open_store("object_store", ACME).head(name).content_type == "text/plain"
+
+
 def read_once(content):
     """A file that cannot be rewound."""
     reading, writing = os.pipe()

@@ -1,8 +1,9 @@
 """Set, list, raise, price, prove and sweep budgets."""
 
 import json
+import re
 import sys
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -26,6 +27,7 @@ from northstar.context import RequestContext
 from northstar.errors import InvalidRequest, NorthstarError
 from northstar.rendering import dumps
 from routing.models import Tenant
+from routing.patterns import ENV_PATTERN, IDENTIFIER_PATTERN
 
 ACTOR: Final = "command:budget"
 _SHOWN: Final = ("provider", "metric", "level", "window", "usage", "reserved", "soft_limit", "effective_limit", "mode")
@@ -83,6 +85,9 @@ def _set(command: Command, options: dict[str, Any]) -> bool:
         "fail",
         "oversubscribe",
         "grace_seconds",
+        "currency",
+        "rollover_cap",
+        "carry_debt",
     )
     terms = Terms(thresholds=tuple(options["threshold"]), **{name: options[name] for name in names})
     policy = set_policy(_context(options), target, terms, rationale=options["rationale"])
@@ -146,7 +151,8 @@ def _reconcile(command: Command, options: dict[str, Any]) -> bool:
     for row in found if options["format"] == "text" else []:
         where = f"{row['project'] or 'tenant'} {row['counter']}"
         bad = row["verdict"] in {DRIFTED, BUSY}
-        out.line(f"{where}: {row['verdict']}, says {row['says']}, rows say {row['rows_say']}", BAD if bad else GOOD)
+        says, rows_say = (f"{sums['used']} used, {sums['reserved']} held" for sums in (row["says"], row["rows_say"]))
+        out.line(f"{where}: {row['verdict']}, says {says}; its rows say {rows_say}", BAD if bad else GOOD)
     return not any(row["verdict"] in {DRIFTED, BUSY} for row in found)
 
 
@@ -201,19 +207,30 @@ _ACTIONS: Final[dict[str, Callable[[Command, dict[str, Any]], bool]]] = {
 
 def _add_set(parser: ArgumentParser) -> None:
     _add_budget(parser)
-    parser.add_argument("--soft", dest="soft_limit")
-    parser.add_argument("--hard", dest="hard_limit")
+    parser.add_argument("--soft", dest="soft_limit", help="Usage that is told of.")
+    parser.add_argument("--hard", dest="hard_limit", help="Usage that is not passed.")
     parser.add_argument(
         "--window", default="lifetime", help="lifetime, hour, day, week, month, quarter, year; 48h, 30d"
     )
-    parser.add_argument("--timezone", default="UTC")
-    parser.add_argument("--anchor", default="")
+    parser.add_argument("--timezone", default="UTC", help="The IANA zone whose clock a calendar window follows.")
+    parser.add_argument("--anchor", default="", help="Where a calendar window begins: 06:00, mon, 15, 4 or 04-01.")
     parser.add_argument("--threshold", action="append", default=[], metavar="80%%", help="May be given again.")
-    parser.add_argument("--mode", choices=MODES)
-    parser.add_argument("--fail", choices=FAILS, default=FAILS[0])
-    parser.add_argument("--oversubscribe", action="store_true")
-    parser.add_argument("--grace-seconds", type=int, default=GRACE_SECONDS)
-    parser.add_argument("--rationale", default="")
+    parser.add_argument("--mode", choices=MODES, help="Default: block with a hard limit, else warn.")
+    parser.add_argument(
+        "--fail", choices=FAILS, default=FAILS[0], help="What happens while counters cannot be reached."
+    )
+    parser.add_argument(
+        "--oversubscribe", action="store_true", help="Projects may be promised more than the tenant has."
+    )
+    parser.add_argument("--grace-seconds", type=int, default=GRACE_SECONDS, help="How late usage of a window may come.")
+    parser.add_argument(
+        "--currency", type=_like(r"([A-Z]{3})?"), default="", help="What the amounts are in, such as USD."
+    )
+    parser.add_argument("--rollover-cap", help="How much unused limit the next window gets at most.")
+    parser.add_argument(
+        "--carry-debt", action="store_true", help="The next window pays what was used beyond the limit."
+    )
+    parser.add_argument("--rationale", default="", help="Why; for the audit trail.")
 
 
 def _add_adjust(parser: ArgumentParser) -> None:
@@ -230,13 +247,24 @@ def _add_budget(parser: ArgumentParser) -> None:
     parser.add_argument("provider", help="Such as openai.")
     parser.add_argument("metric", help="Such as tokens.")
     parser.add_argument("--level", choices=LEVELS, help="project where a project is named, else tenant.")
-    parser.add_argument("--user", help="With level user: for this user alone.")
+    parser.add_argument("--user", type=_like(IDENTIFIER_PATTERN), help="With level user: for this user alone.")
 
 
 def _add_place(parser: ArgumentParser) -> None:
     parser.add_argument("--tenant", required=True)
-    parser.add_argument("--env", default="dev")
-    parser.add_argument("--project")
+    parser.add_argument("--env", type=_like(ENV_PATTERN), default="dev", help="Default: dev.")
+    parser.add_argument(
+        "--project", type=_like(IDENTIFIER_PATTERN), help="The project's budgets, which stand below its tenant's."
+    )
+
+
+def _like(pattern: str) -> Callable[[str], str]:
+    def checked(given: str) -> str:
+        if not re.fullmatch(pattern, given):
+            raise ArgumentTypeError(f"{given[:80]!a} does not look like {pattern}")
+        return given
+
+    return checked
 
 
 def _context(options: dict[str, Any]) -> RequestContext:

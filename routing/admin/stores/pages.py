@@ -24,7 +24,7 @@ from routing.admin_site import site
 from routing.models import Route
 from routing.roles import OPERATOR, STORED, VIEWER
 from storage.errors import BackendUnavailable
-from storage.registry import KINDS
+from storage.registry import KINDS, SURFACE
 
 View = Callable[[Visit], HttpResponse]
 
@@ -34,8 +34,8 @@ class StorePage:
 
     `slug` is its part of the address, `section` the heading in the navigation, `lead` one sentence on what it shows. `seen_by`
     and `acted_by` name the first group that may: those after it may too. `by_user`: what is kept is each user's own, so the
-    place may name one; `by_surface`: each surface's own. `views` names methods by the rest of their address; each takes a Visit
-    and returns what `visit.answer` made.
+    place may name one; `by_surface`: each surface's own, where the kind parts by it. `views` names methods by the rest of
+    their address; each takes a Visit and returns what `visit.answer` made.
     """
 
     slug: ClassVar[str]
@@ -57,7 +57,7 @@ class StorePage:
     @property
     def without(self) -> tuple[str, ...]:
         """The parts of a place that this page does not ask for."""
-        asked = {"surface": self.by_surface, "user": self.by_user}
+        asked = {"surface": self.by_surface and SURFACE in KINDS[self.kind].parted_by, "user": self.by_user}
         return tuple(name for name, wanted in asked.items() if not wanted)
 
     def allows(self, person: Any, group: str) -> bool:

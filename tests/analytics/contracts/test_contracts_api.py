@@ -203,3 +203,31 @@ def test_a_contract_that_cannot_be_is_refused_with_the_field(acme_api, body, fie
     answer = acme_api.put(GOOGLE, body)
     assert (answer.status_code, answer.json()["error_code"]) == (400, "INVALID_REQUEST")
     assert field in [one["field"] for one in answer.json()["errors"]]
+
+
+@pytest.mark.parametrize(
+    ("said", "field"),
+    [
+        ({"utm_template": {"source": "x" * 201}}, "utm_template.utm_source"),
+        ({"utm_template": {"source": "{{campaign.id}}" * 99}}, "utm_template.utm_source"),
+        ({"utm_template": {"source": "a", "utm_source": "b"}}, "utm_template.utm_source"),
+        ({"utm_template": "?utm_source=a&utm_source=b"}, "utm_template.utm_source"),
+        ({"allowed_fields": {"term": ["a", "a"]}}, "allowed_fields.utm_term"),
+        ({"allowed_fields": {"term": [""]}}, "allowed_fields.utm_term"),
+        ({"allowed_fields": {"term": [f"v{number}" for number in range(1001)]}}, "allowed_fields.utm_term"),
+    ],
+)
+def test_what_no_rule_can_say_is_refused_naming_the_field_of_the_plain_form(acme_api, said, field):
+    answer = acme_api.put(GOOGLE, {**PLAIN, **said})
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, field)
+
+
+def test_rules_that_are_too_many_with_those_they_inherit_are_refused(acme_api):
+    def rules(name: str) -> dict[str, object]:
+        condition = {"field": "utm_source"}
+        rule = {"kind": "implies", "when": condition, "then": condition}
+        return {"cross_fields": [{"id": f"{name}{number}", **rule} for number in range(60)]}
+
+    assert acme_api.put(GOOGLE, {"rules": rules("a")}).status_code == 201
+    assert acme_api.put(GOOGLE, {"rules": rules("b"), "inherit": True}).status_code == 400
+    assert acme_api.get(GOOGLE).status_code == 200
