@@ -4,9 +4,12 @@ from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
 from functools import cached_property
+from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 import pytest
+from django.test import override_settings
 
 from rules.seeding import parts_of, put
 from rules.seeds.reading import read_seed
@@ -23,19 +26,30 @@ SMALL_FILE = Figure(value=D("0.5"), unit="rate")
 """One bad row of six is more than the share that GLOBAL allows."""
 
 
+@pytest.fixture(scope="module")
+def seeded(tmp_path_factory) -> Path:
+    """A folder with acme's rules, seeded once; northwind, a client, has rules of its own."""
+    folder: Path = tmp_path_factory.mktemp("payroll")
+    with override_settings(NORTHSTAR_ALLOWED_ROOTS=[str(folder)]):
+        stores = FilesystemStores(folder)
+        opened: RulesStore = stores.open(RulesStore, "rules_store")
+        for _ in put(opened, parts_of(read_seed(), "northwind")):
+            pass
+        patient = [
+            CalculationRule(owner=client, rule_id="QUARANTINE", figures={"max_share": SMALL_FILE})
+            for client in ("plain", "northwind")
+        ]
+        opened.publish(patient, reason="Files of six rows.")
+        stores.close()
+    return folder
+
+
 @pytest.fixture
-def store(lab) -> Iterator[RulesStore]:
-    """The rules store of acme, seeded; northwind, a client, has rules of its own."""
+def store(lab, seeded) -> Iterator[RulesStore]:
+    """The seeded rules, in a copy for this test alone."""
+    copytree(seeded, lab, dirs_exist_ok=True)
     stores = FilesystemStores(lab)
-    opened: RulesStore = stores.open(RulesStore, "rules_store")
-    for _ in put(opened, parts_of(read_seed(), "northwind")):
-        pass
-    patient = [
-        CalculationRule(owner=client, rule_id="QUARANTINE", figures={"max_share": SMALL_FILE})
-        for client in ("plain", "northwind")
-    ]
-    opened.publish(patient, reason="Files of six rows.")
-    yield opened
+    yield stores.open(RulesStore, "rules_store")
     stores.close()
 
 
