@@ -129,11 +129,12 @@ class TestSilence:
     @pytest.mark.line(144)
     def test_a_bulk_with_conditions_is_given_up_when_nobody_answers(self, opened):
         documents, faults = opened
-        faults.internal_error("PutItem", times=200)
-        faults.unavailable("BatchGetItem", times=200)
+        faults.internal_error("TransactWriteItems", times=200)
+        for reading in ("BatchGetItem", "GetItem", "TransactGetItems"):
+            faults.unavailable(reading, times=200)
         outcomes = documents.put_many([BulkPut(ref(f"b{number}"), {}, ABSENT) for number in range(100)])
         assert {type(outcome) for outcome in outcomes} <= {Unanswered, BackendUnavailable}
-        assert faults.attempts["PutItem"] <= 16
+        assert faults.attempts["TransactWriteItems"] <= 4
 
 
 def _once(others: GuardedDocuments):
