@@ -146,7 +146,8 @@ def _object(_: World) -> None:
 
 
 def _presign(world: World) -> None:
-    """Hand out a URL for each method, and let an upload wait to be registered."""
+    """Hand out a URL for each method of an object, and let an upload wait to be registered."""
+    _object(world)
     for method in ("GET", "PUT", "POST"):
         asked = Api(world.owner).post("storage/objects/presign", {"key": "k1", "method": method}).json()
         world.tokens[f"presigned_{method.lower()}"] = asked["url"].rpartition("/")[2]
@@ -172,6 +173,7 @@ KEPT: dict[str, Callable[[World], None]] = {
     "objects": _object,
     "raw": _object,
     "presign": _presign,
+    "register": _presign,
     "sessions": _memory,
     "blackboards": _memory,
     "users": _memory,

@@ -17,6 +17,7 @@ ROWS = {
     "records": ["record get", "record put", "record get / unmetered"],
     "appends": ["append, 32 writers", "append, 1 writer"],
     "listings": ["list 100 at the end", "list 100 in the middle"],
+    "analytics": ["ingest 500 records a batch, through HTTP"],
     "media": ["20 media / the rows raw", "20 media / HEAD of each"],
     "objects": ["1 KiB PUT / same promise", "1 KiB PUT / write in place"],
     "budgets": ["budget usage, 1 caller", "budget usage, 32 callers", "budget usage, a batch"],

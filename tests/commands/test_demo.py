@@ -46,7 +46,7 @@ def _objects(home):
 
 def test_every_promise_holds(played):
     assert played.first["ok"], [check for check in played.first["checks"] if not check["ok"]]
-    assert len({check["part"] for check in played.first["checks"]}) == 6
+    assert len({check["part"] for check in played.first["checks"]}) == 7
 
 
 def test_a_second_run_makes_and_keeps_the_same_promises(played):

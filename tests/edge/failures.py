@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import northstar.urls  # noqa: F401 - brings every class
 from northstar import errors
 from storage import errors as stores
 from storage.kinds import rules_errors as rules

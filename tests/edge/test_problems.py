@@ -14,6 +14,7 @@ from tests.edge.failures import FAILURES
 MEMBERS = {"type", "title", "status", "detail", "error_code", "fix", "request_id", "errors"}
 
 STATUS = {
+    "CONTRACT_VIOLATION": 422,
     "INVALID_REQUEST": 400,
     "INVALID_MODE": 400,
     "INVALID_CONTEXT": 400,

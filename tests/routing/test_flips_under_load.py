@@ -2,7 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
-from threading import Event
+from threading import Condition, Event
 
 from django.db import connection
 
@@ -13,6 +13,7 @@ from tests.routing.conftest import CAUSE, draft
 
 SWITCHES = 200
 THREADS = 4
+ANSWER_SECONDS = 60
 WHY = Cause("user:bob", rationale="to and fro")
 
 
@@ -23,11 +24,20 @@ def config(number: int) -> dict[str, str]:
 def test_requests_during_200_switches_all_succeed_on_one_revision_each(own_database, acme):
     route = create_route(draft(kind="object_store", backend_type="filesystem", config=config(0)), CAUSE)
     secret = token(acme)
-    done = Event()
+    done, answered, total = Event(), Condition(), count()
+    latest = [next(total)]
+
+    def wait_for_answer() -> None:
+        """Let requests keep up, however busy the machine is."""
+        with answered:
+            before = latest[0]
+            answered.wait_for(lambda: latest[0] > before, ANSWER_SECONDS)
 
     def switch() -> None:
         try:
             for number in range(1, SWITCHES + 1):
+                if number % 5 == 0:
+                    wait_for_answer()
                 switch_backend(route.pk, SwitchTarget(backend_type="filesystem", config=config(number)), WHY)
         finally:
             done.set()
@@ -42,6 +52,9 @@ def test_requests_during_200_switches_all_succeed_on_one_revision_each(own_datab
             answer = api.put(f"storage/objects/{thread}/{number}", b"x")
             revision = int(answer.headers.get("X-Northstar-Route-Revision", 0))
             answers.append((answer.status_code, revision, answer.json().get("uri", "")))
+            with answered:
+                latest[0] = next(total)
+                answered.notify()
         connection.close()
         return answers
 
