@@ -27,13 +27,13 @@ from analytics.budgets.figures import Figure, all_figures, figures_for, unused
 from analytics.budgets.names import PROJECT, TENANT, USER
 from analytics.budgets.setting import Target, set_policy
 from analytics.budgets.shelves import Level
-from northstar.api import IF_MATCH, IF_NONE_MATCH, create_only, expected_version, page
+from northstar.api import IF_MATCH, IF_NONE_MATCH, page
 from northstar.errors import FieldError, InvalidRequest, NotFound
 from northstar.idempotency import IdempotentPost
 from northstar.inputs import PAGE_SIZE
 from storage.api.base import DataView
+from storage.api.expectations import document_expectation
 from storage.cursors import seal, unseal
-from storage.documents import ABSENT, ANY
 
 _LEVEL: Final = OpenApiParameter(
     "level",
@@ -81,9 +81,7 @@ class BudgetView(DataView):
         if body.user_id and level != USER:
             raise _wrong("user_id", "Only the level user is about one user.")
         target = Target(provider, metric, level, None if level == TENANT else project, body.user_id)
-        version = expected_version(request)
-        expect = ABSENT if create_only(request) else ANY if version is None else version
-        policy = set_policy(self.context, target, body.terms(), expect=expect)
+        policy = set_policy(self.context, target, body.terms(), expect=document_expectation(request))
         figures = figures_for(self.context, provider, metric)
         mine = [one for one in figures if one.level.name == level and one.level.policy.version == policy.version]
         figure = mine[0] if mine else unused(Level(level, target.project, body.user_id, policy))

@@ -34,7 +34,7 @@ from northstar.inputs import PAGE_SIZE
 from storage.api.base import DataView
 from storage.api.kept_body import KeptBody
 from storage.api.object_conditions import announced_sha256
-from storage.api.objects import check_whole_body, given_type
+from storage.api.objects import check_whole_body, given_type, header
 from storage.api.upload_form import read_form
 from storage.cursors import seal, unseal
 from storage.guard import ServedBy
@@ -42,10 +42,6 @@ from storage.guard import ServedBy
 _BYTES: Final = {("200", "*/*"): OpenApiTypes.BINARY, ("206", "*/*"): OpenApiTypes.BINARY}
 _NOTHING_NEW: Final = {("304", "*/*"): OpenApiResponse(None, description="The reader has these bytes already.")}
 _MULTIPART: Final = "multipart/form-data"
-
-
-def _header(name: str, description: str) -> OpenApiParameter:
-    return OpenApiParameter(name, str, OpenApiParameter.HEADER, description=description)
 
 
 class MediaBase(DataView):
@@ -109,11 +105,11 @@ class MediaListView(KeptBody, MediaBase):
             OpenApiParameter(
                 "session_id", str, description="Whose output it is. Required, unless a form has it as a field."
             ),
-            _header("X-User-Id", "The user whose output it is, if it is one's."),
-            _header(
+            header("X-User-Id", "The user whose output it is, if it is one's."),
+            header(
                 "X-Checksum-Sha256", "Hex SHA-256 that the bytes must have; else 422. `Content-Digest` does as well."
             ),
-            _header("Idempotency-Key", "The same request again, within a day, answers the first answer."),
+            header("Idempotency-Key", "The same request again, within a day, answers the first answer."),
         ],
         responses={201: MediaOut},
     )
@@ -184,8 +180,8 @@ class ContentView(MediaBase):
     @extend_schema(
         operation_id="get_media_content",
         parameters=[
-            _header("Range", "One part, such as `bytes=0-1023`: 206. Several parts are answered with the whole."),
-            _header("If-None-Match", "Checksums that the reader has: 304 for these."),
+            header("Range", "One part, such as `bytes=0-1023`: 206. Several parts are answered with the whole."),
+            header("If-None-Match", "Checksums that the reader has: 304 for these."),
         ],
         responses={**_BYTES, **_NOTHING_NEW},
     )

@@ -10,7 +10,7 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from northstar.api import IF_MATCH, IF_NONE_MATCH, create_only, expected_version, page
+from northstar.api import IF_MATCH, IF_NONE_MATCH, page
 from northstar.errors import AlreadyExists, NotFound, VersionConflict
 from northstar.idempotency import IdempotentPost
 from northstar.inputs import PAGE_SIZE
@@ -31,8 +31,8 @@ from rules.api.bodies import (
     StepResultPageOut,
     record_answer,
 )
+from storage.api.expectations import document_expectation
 from storage.cursors import seal, unseal
-from storage.documents import ABSENT, ANY, Expect
 from storage.kinds.rules_errors import StoreError
 from storage.kinds.rules_records import Listed
 
@@ -82,7 +82,7 @@ class BatchView(RulesView):
     )
     def put(self, request: Request, batch_id: str) -> Response:
         """Store where a batch stands. The first time pins the newest revision of the rules, unless one is named."""
-        body, expect = self.body(BatchStateIn), _expectation(request)
+        body, expect = self.body(BatchStateIn), document_expectation(request)
         with _create_only_told(f"The batch {batch_id!a} exists"):
             state = self.rules().save_batch_state(
                 batch_id, body.state, expect=expect, rules_revision=body.rules_revision
@@ -165,17 +165,10 @@ class AgentConfigView(RulesView):
     )
     def put(self, request: Request, agent: str) -> Response:
         """Store the next revision of an agent's config; the same config again is the same revision."""
-        body, expect = self.body(AgentConfigIn), _expectation(request)
+        body, expect = self.body(AgentConfigIn), document_expectation(request)
         with _create_only_told(f"The agent {agent!a} has a config"):
             config = self.rules().save_agent_config(agent, body.config, expect=expect)
         return Response(record_answer(config), headers={"ETag": f'"{config.revision}"'})
-
-
-def _expectation(request: Request) -> Expect:
-    if create_only(request):
-        return ABSENT
-    version = expected_version(request)
-    return ANY if version is None else version
 
 
 @contextmanager

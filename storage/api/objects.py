@@ -40,22 +40,23 @@ _BYTES: Final = {("200", "*/*"): OpenApiTypes.BINARY, ("206", "*/*"): OpenApiTyp
 _NOTHING_NEW: Final = {("304", "*/*"): OpenApiResponse(None, description="The reader has this version already.")}
 
 
-def _header(name: str, description: str) -> OpenApiParameter:
+def header(name: str, description: str) -> OpenApiParameter:
+    """Describe a header of text that a request may have."""
     return OpenApiParameter(name, str, OpenApiParameter.HEADER, description=description)
 
 
-_IF_MATCH: Final = _header("If-Match", "The ETag that the object must have; else 412.")
+_IF_MATCH: Final = header("If-Match", "The ETag that the object must have; else 412.")
 _WRITE_HEADERS: Final = [
     _IF_MATCH,
-    _header("If-None-Match", "`*`: the object must not exist; else 412."),
-    _header(
+    header("If-None-Match", "`*`: the object must not exist; else 412."),
+    header(
         "X-Checksum-Sha256", "Hex SHA-256 that the body must have; else 422. `Content-Digest` (RFC 9530) does as well."
     ),
 ]
 _READ_HEADERS: Final = [
     _IF_MATCH,
-    _header("If-None-Match", "ETags that the reader has: 304 for these."),
-    _header("Range", "One part, such as `bytes=0-1023`: 206. Several parts are answered with the whole."),
+    header("If-None-Match", "ETags that the reader has: 304 for these."),
+    header("Range", "One part, such as `bytes=0-1023`: 206. Several parts are answered with the whole."),
 ]
 
 

@@ -16,7 +16,7 @@ from storage.backends.bulk_conditions import chunks, put_together
 from storage.backends.compare_and_set import UNAVAILABLE_ATTEMPTS, CompareAndSet, new_operation_id
 from storage.backends.dynamodb_client import Connection
 from storage.backends.dynamodb_items import Item, item_of, partition_name
-from storage.backends.dynamodb_service import pause_within
+from storage.backends.dynamodb_service import name_of, pause_within
 from storage.backends.dynamodb_tables import Tables
 from storage.backends.dynamodb_writes import NativeWrites
 from storage.backends.service import WRITE_SECONDS, Outrun, Place, Stored, Unanswered
@@ -168,7 +168,7 @@ class _Bulk:
             return list(positions)
         self._unreached = 0
         left_over = _unprocessed(answer)
-        left = [position for position, item in items.items() if (self._table(position), *_name(item)) in left_over]
+        left = [position for position, item in items.items() if (self._table(position), *name_of(item)) in left_over]
         self.outcomes |= {position: written[position] for position in positions if position not in left}
         return left
 
@@ -212,8 +212,4 @@ class _Bulk:
 
 def _unprocessed(answer: Mapping[str, Any]) -> set[tuple[str, str, str]]:
     left = answer.get("UnprocessedItems", {})
-    return {(table, *_name(one["PutRequest"]["Item"])) for table, some in left.items() for one in some}
-
-
-def _name(item: Item) -> tuple[str, str]:
-    return item["pk"]["S"], item["sk"]["S"]
+    return {(table, *name_of(one["PutRequest"]["Item"])) for table, some in left.items() for one in some}

@@ -64,9 +64,11 @@ class DynamoDBService:
             found = self.items((table, key) for key in documents.values())
             found |= self.items((table, key) for key in memories.values())
         now = datetime.now(UTC)
-        stored = {key: stored_in(found[at]) for key, one in documents.items() if (at := (table, *_name(one))) in found}
+        stored = {
+            key: stored_in(found[at]) for key, one in documents.items() if (at := (table, *name_of(one))) in found
+        }
         known = (
-            memory_in(found[at], one, now) for one, key in memories.items() if (at := (table, *_name(key))) in found
+            memory_in(found[at], one, now) for one, key in memories.items() if (at := (table, *name_of(key))) in found
         )
         return stored, {memory.operation_id: memory for memory in known if memory}
 
@@ -103,7 +105,7 @@ class DynamoDBService:
         while left:
             asked, left = left[:BATCH_KEYS], left[BATCH_KEYS:]
             answer = self._connection.send("batch_get_item", RequestItems=_by_table(asked))
-            items = {(table, *_name(item)): item for table, some in answer["Responses"].items() for item in some}
+            items = {(table, *name_of(item)): item for table, some in answer["Responses"].items() for item in some}
             found |= items
             unprocessed = _unprocessed(answer)
             left += unprocessed
@@ -123,7 +125,7 @@ class DynamoDBService:
                 times += 1
                 pause_within(deadline, times)
                 continue
-            return {(table, *_name(one["Item"])): one["Item"] for one in answer["Responses"] if "Item" in one}
+            return {(table, *name_of(one["Item"])): one["Item"] for one in answer["Responses"] if "Item" in one}
 
     def _transact(self, puts: Sequence[dict[str, Any]], changes: Sequence[Change]) -> None:
         try:
@@ -175,5 +177,6 @@ def pause_within(deadline: float, times: int) -> None:
     time.sleep(random.uniform(0, longest))  # noqa: S311 - jitter, not a secret
 
 
-def _name(item: Item) -> tuple[str, str]:
+def name_of(item: Item) -> tuple[str, str]:
+    """Return what an item is found by within its table: partition and key."""
     return item["pk"]["S"], item["sk"]["S"]

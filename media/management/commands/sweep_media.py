@@ -2,8 +2,7 @@
 
 import json
 import sys
-from argparse import ArgumentParser, ArgumentTypeError
-from datetime import timedelta
+from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand
@@ -29,7 +28,7 @@ class Command(BaseCommand):
         )
         parser.add_argument(
             "--older-than",
-            type=_duration,
+            type=read_duration,
             default=OLDER_THAN,
             metavar="24h",
             help="How long an upload must be over (begun a day ago, or its URL expired), such as 30m, 24h or 3d. Default: 24h.",
@@ -73,10 +72,3 @@ def _tell(out: Out, one: ScopeSweep) -> None:
     for finding in one.findings:
         outcome = finding.error.told() if finding.error else "repaired" if finding.repaired else "found"
         out.line(f"{one.scope}: {finding.media_id}: {finding.found}: {outcome}", BAD if finding.error else GOOD)
-
-
-def _duration(text: str) -> timedelta:
-    try:
-        return read_duration(text)
-    except ValueError as error:
-        raise ArgumentTypeError(str(error)) from None

@@ -2,8 +2,7 @@
 
 import json
 import sys
-from argparse import ArgumentParser, ArgumentTypeError
-from datetime import timedelta
+from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand
@@ -22,7 +21,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
             "--older-than",
-            type=_duration,
+            type=read_duration,
             default=OLDER_THAN,
             metavar="24h",
             help="How long an upload's URL must be over at least, such as 30m, 24h or 3d. Default: 24h.",
@@ -61,10 +60,3 @@ def _told(row: dict[str, Any], *, dry_run: bool) -> str:
     if row["error_code"]:
         return f"{where}: {row['error_code']}: {row['detail']}"
     return f"{where}: {row['uploads']} uploads and {row['parts']} parts {'would be ' if dry_run else ''}removed."
-
-
-def _duration(text: str) -> timedelta:
-    try:
-        return read_duration(text)
-    except ValueError as error:
-        raise ArgumentTypeError(str(error)) from None
